@@ -1,0 +1,9 @@
+//! The pure part of the metric store.
+//!
+//! Everything a sample meets between the socket and the answer, without I/O, without a clock and
+//! without threads: callers pass bytes and times in and get bytes out. The modules stand in the order
+//! in which a sample passes them.
+
+pub mod config;
+pub mod limits;
+pub mod query;

@@ -1,0 +1,37 @@
+//! Every bound of the program, in one place, related to each other by const assertions.
+//!
+//! Units come last in the names. A length that arrives from outside is compared with its bound here
+//! before anything is allocated for it.
+
+/// Slots of one buffer (SPEC section 1).
+pub const BUFFER_SLOTS: usize = 512;
+
+/// Most metrics a configuration may name.
+pub const METRICS_MAX: usize = 4096;
+/// Longest metric name.
+pub const METRIC_NAME_BYTES_MAX: usize = 255;
+/// Longest time between two samples of a series: 30 days.
+pub const FREQUENCY_SECONDS_MAX: i64 = 30 * 24 * 3600;
+
+/// Longest line of line protocol, newline not counted.
+pub const LINE_BYTES_MAX: usize = 64 * 1024;
+/// How much of a bad line an error message quotes (SPEC section 2).
+pub const ERROR_QUOTE_BYTES_MAX: usize = 64;
+
+/// Times beyond ± this many seconds are refused where they enter (the year 5138).
+pub const TIME_SECONDS_MAX: i64 = 100_000_000_000;
+/// A sample further ahead of the clock than this is rejected (SPEC section 9, 7).
+pub const FUTURE_SECONDS_MAX: i64 = 3600;
+/// A buffer is degraded when it ended more than this many slots ago (SPEC section 3).
+pub const HEALTH_MISSING_SLOTS_MAX: i64 = 5;
+
+/// Values one query may answer, unless `query-limit` says otherwise (SPEC section 4).
+pub const QUERY_VALUES_MAX: u64 = 200_000_000;
+/// Data shorter than this is not resampled (SPEC section 4).
+pub const RESAMPLE_POINTS_MIN: usize = 1000;
+
+const _: () = assert!(METRICS_MAX <= u16::MAX as usize);
+const _: () = assert!(METRIC_NAME_BYTES_MAX < LINE_BYTES_MAX);
+// Slot arithmetic on checked times and frequencies cannot overflow an i64.
+const _: () = assert!(TIME_SECONDS_MAX < i64::MAX / 4);
+const _: () = assert!(FREQUENCY_SECONDS_MAX * (BUFFER_SLOTS as i64) < i64::MAX / 4 - TIME_SECONDS_MAX);

@@ -1,0 +1,3 @@
+//! The daemon cc-metric-store.
+
+fn main() {}
