@@ -1,1 +1,59 @@
-//! Benchmarks and the load generator.
+//! The load generator: what a site's collectors send, as fast as the daemon takes it, measured and checked.
+//!
+//! It drives any daemon that keeps the reference's command line and HTTP API. The defaults are the load that
+//! every figure of this project is measured with: 200 hosts, 740 lines (63 KB) per host and interval,
+//! one request per host and interval, 20 intervals, 4 connections.
+//!
+//! ```text
+//! # our daemon in a scratch directory, one POST per host and interval
+//! cargo build --release && cargo run --release -p bench --bin load
+//!
+//! # the same as raw line protocol over TCP; medians of five runs, all figures to a file
+//! cargo run --release -p bench --bin load -- --transport tcp --repeat 5 --json load.json
+//!
+//! # a soak: saturating load from 8 connections for 10 minutes, a line every 10 s
+//! cargo run --release -p bench --bin load -- --connections 8 --duration 600
+//!
+//! # a large site's arrival rate; latencies count from the moment each request was due
+//! cargo run --release -p bench --bin load -- --rate 786000 --duration 60
+//!
+//! # another daemon; `memory-cap` 0 makes the reference free everything
+//! cargo run --release -p bench --bin load -- --binary /opt/reference --store-json '{"memory-cap": 64}'
+//!
+//! # a daemon that already runs, with the metrics that --print-config prints in its configuration
+//! cargo run --release -p bench --bin load -- --addr 127.0.0.1:8082 --pid 4711
+//! ```
+//!
+//! What the figures mean:
+//!
+//! - *Server CPU* is user plus system time of all threads of the daemon, from `/proc/PID/stat`, in steps of
+//!   10 ms. Kernel time for the daemon's sockets that runs in softirqs is charged to whoever was interrupted,
+//!   as in every such measurement.
+//! - *Latency* is the time from the first byte of a request to the end of its answer. Over TCP there
+//!   is no answer per request: it is the time a body takes to be written, which is where back-pressure shows.
+//!   With `--rate` both count from the moment the request was due, so a stall is charged to every request it
+//!   delayed; without, the load is a closed loop and a stall is charged to one request per connection.
+//! - The first interval, in which the daemon sees every series for the first time, is a phase of its own. No
+//!   connection begins the second phase before all have ended the first (over TCP: were acknowledged).
+//! - Nothing is believed that was not read back: after each run a sample of series with all their
+//!   intervals, and the last interval of every host's node metrics, are queried and compared with what was sent.
+//!
+//! Modules in the order of a run: [`options`] → [`daemon`] → [`timeline`], [`site`], [`values`], [`body`] →
+//! [`run`], [`worker`] with [`sender`], [`http`], [`pace`], [`procfs`] → [`verify`] → [`figures`], [`report`].
+
+pub mod body;
+pub mod daemon;
+pub mod figures;
+pub mod http;
+pub mod interrupt;
+pub mod options;
+pub mod pace;
+pub mod procfs;
+pub mod report;
+pub mod run;
+pub mod sender;
+pub mod site;
+pub mod timeline;
+pub mod values;
+pub mod verify;
+pub mod worker;

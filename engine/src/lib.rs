@@ -5,5 +5,9 @@
 //! in which a sample passes them.
 
 pub mod config;
+pub mod inspect;
 pub mod limits;
+pub mod line;
+pub mod memory;
 pub mod query;
+pub mod series;

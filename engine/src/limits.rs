@@ -13,10 +13,18 @@ pub const METRIC_NAME_BYTES_MAX: usize = 255;
 /// Longest time between two samples of a series: 30 days.
 pub const FREQUENCY_SECONDS_MAX: i64 = 30 * 24 * 3600;
 
-/// Longest line of line protocol, newline not counted.
-pub const LINE_BYTES_MAX: usize = 64 * 1024;
+/// Longest line of line protocol, newline not counted: the largest message a NATS server takes by default.
+pub const LINE_BYTES_MAX: usize = 1024 * 1024;
+/// Longest type ‖ type-id: its length is a `u16` in snapshots (SPEC section 5).
+pub const SELECTOR_PART_BYTES_MAX: usize = u16::MAX as usize;
 /// How much of a bad line an error message quotes (SPEC section 2).
 pub const ERROR_QUOTE_BYTES_MAX: usize = 64;
+
+/// Default clusters a core keeps keys for.
+pub const CONTEXTS_MAX: usize = 64;
+
+/// Longest cluster or host: each becomes the name of a directory.
+pub const PATH_NAME_BYTES_MAX: usize = 255;
 
 /// Times beyond ± this many seconds are refused where they enter (the year 5138).
 pub const TIME_SECONDS_MAX: i64 = 100_000_000_000;
@@ -27,6 +35,10 @@ pub const HEALTH_MISSING_SLOTS_MAX: i64 = 5;
 
 /// Values one query may answer, unless `query-limit` says otherwise (SPEC section 4).
 pub const QUERY_VALUES_MAX: u64 = 200_000_000;
+/// Rows (type-ids × subtype-ids, over all queries) one request may ask for.
+pub const QUERY_ROWS_MAX: u64 = 1_000_000;
+/// Rows whose size is found out at once, before others get their turn.
+pub const QUERY_ROWS_COUNTED_PER_STEP: usize = 64;
 /// Data shorter than this is not resampled (SPEC section 4).
 pub const RESAMPLE_POINTS_MIN: usize = 1000;
 

@@ -1,0 +1,307 @@
+//! A daemon started in a scratch directory with a generated configuration, and stopped whatever happens.
+//!
+//! The first and the last step of a run.
+
+use std::{
+    fs::{self, File},
+    io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::interrupt;
+
+/// Longest time from start to the first accepted connection.
+const START_SECONDS_MAX: u64 = 60;
+/// Longest time from SIGTERM to exit: it may have gigabytes of snapshots to write.
+const STOP_SECONDS_MAX: u64 = 180;
+/// How often start and stop are looked at.
+const LOOK: Duration = Duration::from_millis(2);
+/// How much of the daemon's log an error shows.
+const LOG_BYTES_SHOWN: usize = 2000;
+
+/// Why there is no daemon, or why it did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// A step before the start failed.
+    #[error("{doing}: {source}")]
+    Prepare {
+        /// What was being done.
+        doing: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It exited before it listened.
+    #[error("the daemon ended with {status} before it listened; its log ends:\n{log}")]
+    Died {
+        /// How it ended.
+        status: ExitStatus,
+        /// The end of its log.
+        log: String,
+    },
+    /// It runs but does not listen.
+    #[error("the daemon did not listen on {addr} within {START_SECONDS_MAX} s; its log ends:\n{log}")]
+    Deaf {
+        /// Where it should listen.
+        addr: SocketAddr,
+        /// The end of its log.
+        log: String,
+    },
+    /// It does not stop.
+    #[error(
+        "the daemon had not ended {STOP_SECONDS_MAX} s after SIGTERM and was killed; its log ends:\n{log}"
+    )]
+    Stuck {
+        /// The end of its log.
+        log: String,
+    },
+    /// It stopped with an error.
+    #[error("the daemon ended with {status}; its log ends:\n{log}")]
+    Failed {
+        /// How it ended.
+        status: ExitStatus,
+        /// The end of its log.
+        log: String,
+    },
+}
+
+/// What to start.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// The program.
+    pub binary: &'a Path,
+    /// The section `metrics` of its configuration.
+    pub metrics: &'a Value,
+    /// Merged into the section `main`.
+    pub main_json: &'a Value,
+    /// Merged into the section `metric-store`.
+    pub store_json: &'a Value,
+    /// Where the scratch directory is made.
+    pub scratch_parent: Option<&'a Path>,
+    /// Whether it shall take raw lines over TCP.
+    pub tcp: bool,
+}
+
+/// A running daemon; dropping it kills it and removes its directory.
+#[derive(Debug)]
+pub struct Daemon {
+    /// None once it has been waited for.
+    child: Option<Child>,
+    /// None only while it is dropped.
+    scratch: Option<TempDir>,
+    /// Its HTTP address.
+    pub addr: SocketAddr,
+    /// Where it takes raw lines.
+    pub tcp_addr: Option<SocketAddr>,
+    /// Its process.
+    pub pid: u32,
+}
+
+impl Daemon {
+    /// Starts a daemon and waits until it accepts connections.
+    ///
+    /// # Errors
+    /// See [`DaemonError`].
+    pub fn start(start: Start<'_>) -> Result<Self, DaemonError> {
+        let [addr, tcp_addr] = free_addrs().map_err(prepare("looking for free ports"))?;
+        let tcp_addr = start.tcp.then_some(tcp_addr);
+        let mut kept = interrupt::kept();
+        let parent = start.scratch_parent.map_or_else(std::env::temp_dir, Path::to_path_buf);
+        let scratch = tempfile::Builder::new()
+            .prefix("load-")
+            .tempdir_in(&parent)
+            .map_err(prepare(format!("making a directory in {}", parent.display())))?;
+        kept.directory = Some(scratch.path().to_path_buf());
+        let config_path = scratch.path().join("config.json");
+        let config = config(&start, scratch.path(), addr, tcp_addr);
+        fs::write(&config_path, format!("{config:#}\n")).map_err(prepare("writing the configuration"))?;
+        let log = File::create(log_path(&scratch)).map_err(prepare("making the log"))?;
+        let log_too = log.try_clone().map_err(prepare("making the log"))?;
+        let binary: PathBuf = fs::canonicalize(start.binary)
+            .map_err(prepare(format!("looking for the daemon {}", start.binary.display())))?;
+        let child = Command::new(&binary)
+            .arg("-config")
+            .arg(&config_path)
+            .args(["-loglevel", "warn"])
+            .current_dir(scratch.path())
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(log_too)
+            .spawn()
+            .map_err(prepare(format!("starting {}", binary.display())))?;
+        let pid = child.id();
+        kept.process = Some(process(pid));
+        drop(kept);
+        let mut daemon = Self { child: Some(child), scratch: Some(scratch), addr, tcp_addr, pid };
+        daemon.wait_until_it_listens()?;
+        Ok(daemon)
+    }
+
+    fn wait_until_it_listens(&mut self) -> Result<(), DaemonError> {
+        let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
+        for addr in [Some(self.addr), self.tcp_addr].into_iter().flatten() {
+            while TcpStream::connect_timeout(&addr, Duration::from_secs(1)).is_err() {
+                if let Some(status) = self.ended() {
+                    return Err(DaemonError::Died { status, log: self.log() });
+                }
+                if Instant::now() > deadline {
+                    return Err(DaemonError::Deaf { addr, log: self.log() });
+                }
+                thread::sleep(LOOK);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends SIGTERM, waits for the end, removes the directory; how long it took.
+    ///
+    /// # Errors
+    /// When it does not end, or not with 0.
+    pub fn stop(mut self) -> Result<Duration, DaemonError> {
+        let began = Instant::now();
+        // Not an error when it has ended already: its status tells.
+        let _ = kill_process(process(self.pid), Signal::TERM);
+        let deadline = began + Duration::from_secs(STOP_SECONDS_MAX);
+        loop {
+            if let Some(status) = self.ended() {
+                let took = began.elapsed();
+                let log = self.log();
+                return if status.success() { Ok(took) } else { Err(DaemonError::Failed { status, log }) };
+            }
+            if Instant::now() > deadline {
+                return Err(DaemonError::Stuck { log: self.log() });
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// The end of what it logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let log =
+            self.scratch.as_ref().and_then(|scratch| fs::read(log_path(scratch)).ok()).unwrap_or_default();
+        String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_BYTES_SHOWN)..]).into_owned()
+    }
+
+    /// Its exit status, if it has ended.
+    fn ended(&mut self) -> Option<ExitStatus> {
+        let mut kept = interrupt::kept();
+        let status = self.child.as_mut()?.try_wait().ok().flatten()?;
+        kept.process = None;
+        self.child = None;
+        Some(status)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let mut kept = interrupt::kept();
+        if let Some(mut child) = self.child.take() {
+            // Nothing can be done about a failure here, and the directory goes anyway.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        self.scratch = None;
+        (kept.process, kept.directory) = (None, None);
+    }
+}
+
+/// The configuration (SPEC section 7): the load's metrics, nothing freed or archived meanwhile.
+fn config(start: &Start<'_>, scratch: &Path, addr: SocketAddr, tcp_addr: Option<SocketAddr>) -> Value {
+    let mut main = json!({"addr": addr.to_string()});
+    if let Some(tcp_addr) = tcp_addr {
+        main["tcp-addr"] = json!(tcp_addr.to_string());
+    }
+    let mut store = json!({
+        "checkpoints": {"file-format": "wal", "directory": scratch.join("checkpoints")},
+        "memory-cap": 0,
+        "retention-in-memory": "48h",
+        "cleanup": {"mode": "delete", "directory": scratch.join("archive")},
+    });
+    merge(&mut main, start.main_json);
+    merge(&mut store, start.store_json);
+    json!({"main": main, "metrics": start.metrics, "metric-store": store})
+}
+
+/// Puts `over` on top of `base`: objects key by key, anything else replaces.
+fn merge(base: &mut Value, over: &Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, value) in over {
+                merge(base.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (base, over) => *base = over.clone(),
+    }
+}
+
+/// Two addresses nobody listens on. Both are held while looking, so they differ.
+fn free_addrs() -> io::Result<[SocketAddr; 2]> {
+    let first = TcpListener::bind("127.0.0.1:0")?;
+    let second = TcpListener::bind("127.0.0.1:0")?;
+    Ok([first.local_addr()?, second.local_addr()?])
+}
+
+fn log_path(scratch: &TempDir) -> PathBuf {
+    scratch.path().join("daemon.log")
+}
+
+fn process(pid: u32) -> Pid {
+    Pid::from_raw(pid.cast_signed()).expect("a child has an id above 0")
+}
+
+fn prepare(doing: impl Into<String>) -> impl FnOnce(io::Error) -> DaemonError {
+    let doing = doing.into();
+    move |source| DaemonError::Prepare { doing, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extra_json_goes_on_top_of_the_generated_configuration() {
+        let start = Start {
+            binary: Path::new("x"),
+            metrics: &json!({"ipc": {"frequency": 60, "aggregation": "avg"}}),
+            main_json: &json!({"user": "nobody"}),
+            store_json: &json!({"memory-cap": 64, "checkpoints": {"file-format": "json"}, "cores": 1}),
+            scratch_parent: None,
+            tcp: true,
+        };
+        let [addr, tcp_addr] = free_addrs().unwrap();
+        let config = config(&start, Path::new("/scratch"), addr, Some(tcp_addr));
+        assert_ne!(addr, tcp_addr);
+        assert_eq!(config["main"]["addr"], addr.to_string());
+        assert_eq!(config["main"]["tcp-addr"], tcp_addr.to_string());
+        assert_eq!(config["main"]["user"], "nobody");
+        let store = &config["metric-store"];
+        assert_eq!(store["memory-cap"], 64);
+        assert_eq!(store["cores"], 1);
+        assert_eq!(store["retention-in-memory"], "48h");
+        let checkpoints = json!({"file-format": "json", "directory": "/scratch/checkpoints"});
+        assert_eq!(store["checkpoints"], checkpoints);
+        assert_eq!(config["metrics"]["ipc"]["frequency"], 60);
+    }
+
+    #[test]
+    fn a_program_that_ends_at_once_is_reported_with_its_log() {
+        let start = Start {
+            binary: Path::new("/bin/ls"),
+            metrics: &json!({}),
+            main_json: &json!({}),
+            store_json: &json!({}),
+            scratch_parent: None,
+            tcp: false,
+        };
+        let error = Daemon::start(start).unwrap_err().to_string();
+        assert!(error.contains("before it listened") && error.contains("ls:"), "{error}");
+    }
+}

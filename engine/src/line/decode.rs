@@ -1,0 +1,409 @@
+//! The walk over whole lines: each becomes a sample for its owner, a skipped line, or an error.
+//!
+//! A line seen before costs a comparison of its key with the expected one (or a hash), the parse of a
+//! number, and mostly a comparison of its timestamp with the one before. Nothing is allocated for it.
+
+use super::error::{Fault, LineError};
+use super::frame::{Framer, OpenQuote, Overlong};
+use super::key::{self, UnsafeName};
+use super::{timestamp, value};
+use crate::config::MetricId;
+use crate::limits;
+use crate::series::route::{ContextId, Declaration, Router, Sample};
+use crate::series::table::Target;
+
+/// What becomes of a stream after a bad line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadLine {
+    /// The request ends with an error; lines before the bad one are kept (HTTP).
+    Stop,
+    /// The line is counted and skipped (a TCP stream).
+    Skip,
+}
+
+/// What a stream of lines came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Lines that became samples.
+    pub samples: u64,
+    /// Lines of metrics that are not configured.
+    pub unconfigured: u64,
+    /// Lines whose cluster or host can never become a path.
+    pub unsafe_names: u64,
+    /// Lines further ahead of the clock than [`limits::FUTURE_SECONDS_MAX`].
+    pub future: u64,
+    /// Bad lines that were skipped.
+    pub bad: u64,
+    /// The first bad line that was skipped since this was last taken.
+    pub first_bad: Option<LineError>,
+    /// Which name of the first line counted in `unsafe_names` it was.
+    pub first_unsafe: Option<UnsafeName>,
+}
+
+/// Samples on their way to their owners, by core.
+#[derive(Debug)]
+pub struct Outbox {
+    /// One list a core.
+    pub samples: Vec<Vec<Sample>>,
+}
+
+impl Outbox {
+    /// An empty outbox for so many cores.
+    #[must_use]
+    pub fn new(cores: usize) -> Self {
+        Self { samples: (0..cores).map(|_| Vec::new()).collect() }
+    }
+
+    /// The length of the longest list.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.samples.iter().map(Vec::len).max().unwrap_or(0)
+    }
+}
+
+/// The state of one stream of lines: a request body, a connection, a message.
+#[derive(Debug)]
+pub struct LineStream {
+    framer: Framer,
+    bad_line: BadLine,
+    /// The rest of an overlong line is being dropped (only with [`BadLine::Skip`]).
+    overlong: bool,
+    /// Lines finished so far.
+    line: u64,
+    /// What the lines came to; the caller may take it at any time.
+    pub counts: Counts,
+}
+
+enum StreamError {
+    Overlong { rest_bytes: usize },
+    Line(LineError),
+}
+
+impl From<Overlong> for StreamError {
+    fn from(overlong: Overlong) -> Self {
+        Self::Overlong { rest_bytes: overlong.rest_bytes }
+    }
+}
+
+impl From<LineError> for StreamError {
+    fn from(error: LineError) -> Self {
+        Self::Line(error)
+    }
+}
+
+impl LineStream {
+    /// A stream at its beginning.
+    #[must_use]
+    pub fn new(bad_line: BadLine) -> Self {
+        Self { framer: Framer::default(), bad_line, overlong: false, line: 0, counts: Counts::default() }
+    }
+
+    /// Takes the next bytes; samples of the lines that end in them go to `outbox`.
+    ///
+    /// `now` is the time of receipt in seconds.
+    ///
+    /// # Errors
+    /// The first bad line, with [`BadLine::Stop`]; the samples before it are in the outbox.
+    pub fn push(
+        &mut self,
+        router: &mut Router,
+        cluster_default: &str,
+        now: i64,
+        mut chunk: &[u8],
+        outbox: &mut Outbox,
+    ) -> Result<(), LineError> {
+        let context = router.context(cluster_default);
+        loop {
+            if self.overlong {
+                let Some(newline) = memchr::memchr(b'\n', chunk) else { return Ok(()) };
+                chunk = &chunk[newline + 1..];
+                self.overlong = false;
+                self.line += 1;
+            }
+            let mut walk = Walk::new(router, context, now, outbox, self.bad_line, &mut self.line, &mut self.counts);
+            let pushed = self.framer.push(chunk, |region, open_quote| Ok(walk.region(region, open_quote)?));
+            let rest_bytes = match pushed {
+                Ok(()) => return Ok(()),
+                Err(StreamError::Line(error)) => return Err(error),
+                Err(StreamError::Overlong { rest_bytes }) => rest_bytes,
+            };
+            let error = LineError::new(self.line + 1, b"", 0, Fault::TooLong);
+            if self.bad_line == BadLine::Stop {
+                return Err(error);
+            }
+            self.counts.bad += 1;
+            self.counts.first_bad.get_or_insert(error);
+            self.overlong = true;
+            chunk = &chunk[chunk.len() - rest_bytes..];
+        }
+    }
+
+    /// The stream is over; a last line without a newline counts.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn finish(
+        &mut self,
+        router: &mut Router,
+        cluster_default: &str,
+        now: i64,
+        outbox: &mut Outbox,
+    ) -> Result<(), LineError> {
+        let context = router.context(cluster_default);
+        let mut walk = Walk::new(router, context, now, outbox, self.bad_line, &mut self.line, &mut self.counts);
+        self.framer.finish(|region, open_quote| walk.region(region, open_quote))
+    }
+}
+
+/// One walk over whole lines.
+struct Walk<'a> {
+    router: &'a mut Router,
+    context: ContextId,
+    now: i64,
+    outbox: &'a mut Outbox,
+    bad_line: BadLine,
+    line: &'a mut u64,
+    counts: &'a mut Counts,
+    /// The last timestamp with the newline behind it, as it stood in its line; mostly the next one is
+    /// the same.
+    stamp: [u8; STAMP_BYTES],
+    stamp_seconds: i64,
+}
+
+/// Ten digits of seconds and a newline.
+const STAMP_BYTES: usize = 11;
+
+/// Where the samples of a new key go, or why its lines are dropped.
+enum Found {
+    Target(Target),
+    Unsafe(UnsafeName),
+}
+
+impl<'a> Walk<'a> {
+    fn new(
+        router: &'a mut Router,
+        context: ContextId,
+        now: i64,
+        outbox: &'a mut Outbox,
+        bad_line: BadLine,
+        line: &'a mut u64,
+        counts: &'a mut Counts,
+    ) -> Self {
+        Self { router, context, now, outbox, bad_line, line, counts, stamp: [0; STAMP_BYTES], stamp_seconds: 0 }
+    }
+
+    /// Decodes `region`, which ends with a newline; returns how much of it was taken.
+    fn region(&mut self, region: &[u8], open_quote: OpenQuote) -> Result<usize, LineError> {
+        let mut at = 0;
+        while at < region.len() {
+            let rest = &region[at..];
+            let line = if let Some((target, length)) = self.router.contexts[self.context.index()].table.predict(rest) {
+                self.fields(rest, length).map(|(value, time, end)| {
+                    self.sample(target, time, value);
+                    end
+                })
+            } else {
+                match self.unexpected(rest, open_quote) {
+                    Ok(None) => return Ok(at),
+                    Ok(Some(end)) => Ok(end),
+                    Err(fault) => Err(fault),
+                }
+            };
+            match line {
+                Ok(end) => at += end,
+                Err((offset, fault)) => {
+                    let error = |line| LineError::new(line, rest, offset, fault);
+                    if self.bad_line == BadLine::Stop {
+                        return Err(error(*self.line + 1));
+                    }
+                    let Some(end) = skip_line(rest, open_quote) else { return Ok(at) };
+                    self.counts.bad += 1;
+                    if self.counts.first_bad.is_none() {
+                        self.counts.first_bad = Some(error(*self.line + 1));
+                    }
+                    at += end;
+                }
+            }
+            *self.line += 1;
+        }
+        Ok(at)
+    }
+
+    /// A line that was not predicted: empty, a comment, skipped, out of order, or new.
+    ///
+    /// Returns where the next line begins; `None` if this one goes on behind the region.
+    #[inline(never)]
+    fn unexpected(&mut self, rest: &[u8], open_quote: OpenQuote) -> Result<Option<usize>, (usize, Fault)> {
+        let indent = rest.iter().take_while(|&&byte| byte == b' ').count();
+        let text = &rest[indent..];
+        match text {
+            [b'\n', ..] => return Ok(Some(indent + 1)),
+            [b'\r', b'\n', ..] => return Ok(Some(indent + 2)),
+            [b'#', ..] => return Ok(Some(indent + newline_end(text))),
+            [b',', ..] => return Err((indent, Fault::MeasurementMissing)),
+            _ => {}
+        }
+        let name_length = key::measurement_length(text);
+        let Some(metric) = self.router.metrics.find(&key::measurement(&text[..name_length])) else {
+            let Some(end) = skip_line(text, open_quote) else { return Ok(None) };
+            check_length(indent + end)?;
+            self.counts.unconfigured += 1;
+            return Ok(Some(indent + end));
+        };
+        let length = key::key_length(text);
+        let raw = &text[..length];
+        let found = match self.router.contexts[self.context.index()].table.find(raw) {
+            Some(target) => Found::Target(target),
+            None => self.declare(raw, metric).map_err(|(offset, fault)| (indent + offset, fault))?,
+        };
+        match found {
+            Found::Target(target) => {
+                let (value, time, end) =
+                    self.fields(text, length).map_err(|(offset, fault)| (indent + offset, fault))?;
+                self.sample(target, time, value);
+                Ok(Some(indent + end))
+            }
+            Found::Unsafe(name) => {
+                let Some(end) = skip_line(text, open_quote) else { return Ok(None) };
+                check_length(indent + end)?;
+                self.counts.unsafe_names += 1;
+                self.counts.first_unsafe.get_or_insert(name);
+                Ok(Some(indent + end))
+            }
+        }
+    }
+
+    /// Reads a key seen for the first time.
+    fn declare(&mut self, raw: &[u8], metric: MetricId) -> Result<Found, (usize, Fault)> {
+        let context = &self.router.contexts[self.context.index()];
+        let parts = key::parse(raw, &context.cluster)?;
+        if let Err(name) = parts.check_names() {
+            return Ok(Found::Unsafe(name));
+        }
+        let path = [Some(&*parts.cluster), Some(&*parts.host), parts.scope.as_deref(), parts.subscope.as_deref()];
+        let declaration = Declaration { path: path.into_iter().flatten().map(Into::into).collect(), metric };
+        let target = self.router.declare(declaration);
+        self.router.contexts[self.context.index()].table.insert(raw, target);
+        Ok(Found::Target(target))
+    }
+
+    /// Reads `value=… [timestamp]` behind a key of `length` bytes.
+    ///
+    /// Returns value, time, and where the next line begins; or the offset of the fault.
+    #[inline]
+    fn fields(&mut self, line: &[u8], length: usize) -> Result<(f64, i64, usize), (usize, Fault)> {
+        const FIELD: &[u8] = b"value=";
+        let mut at = length;
+        while line.get(at) == Some(&b' ') {
+            at += 1;
+        }
+        if line.len() < at + FIELD.len() || line[at..at + FIELD.len()] != *FIELD {
+            return Err((at, field_fault(&line[at..])));
+        }
+        at += FIELD.len();
+        let (value, value_length) = value::parse(&line[at..]).map_err(|fault| (at, fault))?;
+        at += value_length;
+        while line.get(at) == Some(&b' ') {
+            at += 1;
+        }
+        let text = &line[at..];
+        if text.len() >= STAMP_BYTES && text[..STAMP_BYTES] == self.stamp {
+            return Ok((value, self.stamp_seconds, at + STAMP_BYTES));
+        }
+        if text.first() == Some(&b',') {
+            return Err((at, Fault::FieldSecond));
+        }
+        let (time, time_length) = match timestamp::parse(text).map_err(|fault| (at, fault))? {
+            Some(found) => found,
+            None => (self.now, 0),
+        };
+        at += time_length;
+        let stamp_end = at;
+        while line.get(at) == Some(&b' ') {
+            at += 1;
+        }
+        let end = match &line[at..] {
+            [b'\n', ..] => at + 1,
+            [b'\r', b'\n', ..] => at + 2,
+            // Only the last line of a stream, which gets its newline here, may end with a lone CR.
+            _ if time_length == 0 || at == stamp_end => return Err((stamp_end, Fault::TimestampSyntax)),
+            _ => return Err((at, Fault::TextAfterTimestamp)),
+        };
+        if time_length == STAMP_BYTES - 1 && end == stamp_end + 1 {
+            self.stamp.copy_from_slice(&text[..STAMP_BYTES]);
+            self.stamp_seconds = time;
+        }
+        check_length(end)?;
+        Ok((value, time, end))
+    }
+
+    #[inline]
+    fn sample(&mut self, target: Target, time: i64, value: f64) {
+        if time > self.now + limits::FUTURE_SECONDS_MAX {
+            self.counts.future += 1;
+            return;
+        }
+        self.counts.samples += 1;
+        self.outbox.samples[usize::from(target.core)].push(Sample { link: target.link, time, value });
+    }
+}
+
+/// A line within one chunk is not allowed to be longer than one that crosses a border.
+#[inline]
+fn check_length(line_with_newline: usize) -> Result<(), (usize, Fault)> {
+    if line_with_newline > limits::LINE_BYTES_MAX + 1 { Err((0, Fault::TooLong)) } else { Ok(()) }
+}
+
+/// Why no `value=` stands at the start of `text`.
+#[cold]
+fn field_fault(text: &[u8]) -> Fault {
+    match text {
+        [] | [b'\n', ..] | [b'\r', b'\n', ..] => Fault::FieldMissing,
+        _ => {
+            let length = text.iter().position(|byte| matches!(byte, b'=' | b' ' | b'\n')).unwrap_or(text.len());
+            if text.get(length) == Some(&b'=') { Fault::FieldName } else { Fault::FieldMissing }
+        }
+    }
+}
+
+/// Where the next line begins, if this one ends at its first newline.
+fn newline_end(text: &[u8]) -> usize {
+    memchr::memchr(b'\n', text).map_or(text.len(), |newline| newline + 1)
+}
+
+/// Where the next line begins, for a line that is not looked at. `None`: behind `text`.
+///
+/// Newlines may stand in quoted strings, as in log messages that share the bus with the metrics.
+#[inline]
+fn skip_line(text: &[u8], open_quote: OpenQuote) -> Option<usize> {
+    let end = newline_end(text);
+    if memchr::memchr(b'"', &text[..end]).is_none() {
+        return Some(end);
+    }
+    skip_quoted(text, end, open_quote)
+}
+
+fn skip_quoted(text: &[u8], first_end: usize, open_quote: OpenQuote) -> Option<usize> {
+    let mut quoted = false;
+    let mut at = key::key_length(text);
+    while let Some(found) = memchr::memchr3(b'"', b'\\', b'\n', &text[at..]) {
+        at += found;
+        match text[at] {
+            b'"' => quoted = !quoted,
+            b'\\' if quoted => at += 1,
+            b'\n' if !quoted => return Some(at + 1),
+            _ => {}
+        }
+        at += 1;
+        if at >= text.len() {
+            break;
+        }
+    }
+    match open_quote {
+        OpenQuote::Wait => None,
+        OpenQuote::EndLine => Some(first_end),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! What is wrong with a line, and where.
+//!
+//! Errors are built only when they are shown: the decoder stops at the first bad line of a request and
+//! formats that one.
+
+use std::fmt;
+
+use crate::limits;
+
+/// What is wrong with a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The line begins with a comma or the measurement name is empty otherwise.
+    MeasurementMissing,
+    /// A comma is not followed by a tag.
+    TagMissing,
+    /// A tag has no `=`.
+    TagEqualsMissing,
+    /// A tag key or value is empty.
+    TagEmpty,
+    /// A tag value contains an unescaped `=`.
+    TagEqualsUnescaped,
+    /// Type and id together are longer than [`limits::SELECTOR_PART_BYTES_MAX`].
+    SelectorTooLong,
+    /// A cluster, host or type is not UTF-8.
+    NotUtf8,
+    /// The line ends before the field.
+    FieldMissing,
+    /// The field is not called `value`.
+    FieldName,
+    /// There is a second field.
+    FieldSecond,
+    /// Nothing, or nothing numeric, stands behind `value=`.
+    ValueSyntax,
+    /// A string or boolean.
+    ValueType,
+    /// An integer beyond 64 bits or a float beyond the largest finite one.
+    ValueRange,
+    /// The timestamp is not a whole number.
+    TimestampSyntax,
+    /// The timestamp does not fit 64 bits.
+    TimestampRange,
+    /// Something stands behind the timestamp.
+    TextAfterTimestamp,
+    /// The line is longer than [`limits::LINE_BYTES_MAX`].
+    TooLong,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MeasurementMissing => "a measurement name is expected",
+            Self::TagMissing => "a tag is expected after the comma",
+            Self::TagEqualsMissing => "'=' is expected after the tag key",
+            Self::TagEmpty => "tag keys and values must not be empty",
+            Self::TagEqualsUnescaped => "'=' in a tag value must be escaped with a backslash",
+            Self::SelectorTooLong => {
+                return write!(f, "type and id have more than {} bytes", limits::SELECTOR_PART_BYTES_MAX);
+            }
+            Self::NotUtf8 => "names must be UTF-8",
+            Self::FieldMissing => "a field value=<number> is expected",
+            Self::FieldName => "the only field known is 'value'",
+            Self::FieldSecond => "exactly one field is expected",
+            Self::ValueSyntax => "a number is expected",
+            Self::ValueType => "the value must be a number, not a string or boolean",
+            Self::ValueRange => "the value is out of range",
+            Self::TimestampSyntax => "the timestamp must be a whole number",
+            Self::TimestampRange => "the timestamp is out of range",
+            Self::TextAfterTimestamp => "nothing is expected after the timestamp",
+            Self::TooLong => return write!(f, "the line is longer than {} bytes", limits::LINE_BYTES_MAX),
+        })
+    }
+}
+
+/// A bad line: where it is, what is wrong, and a piece of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {fault}, near \"{quote}\"")]
+pub struct LineError {
+    /// Counted from 1 over the whole request or connection.
+    pub line: u64,
+    /// Byte in the line, counted from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub fault: Fault,
+    /// At most [`limits::ERROR_QUOTE_BYTES_MAX`] bytes from the fault on, escaped.
+    pub quote: String,
+}
+
+impl LineError {
+    /// The error for `fault` at byte `offset` (from 0) of `line_text`.
+    #[must_use]
+    pub fn new(line: u64, line_text: &[u8], offset: usize, fault: Fault) -> Self {
+        let offset = offset.min(line_text.len());
+        Self { line, column: offset + 1, fault, quote: quote(&line_text[offset..]) }
+    }
+}
+
+/// At most [`limits::ERROR_QUOTE_BYTES_MAX`] escaped bytes of a line's rest.
+fn quote(text: &[u8]) -> String {
+    let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
+    let mut quoted = String::with_capacity(limits::ERROR_QUOTE_BYTES_MAX);
+    for &byte in &text[..end] {
+        let escaped = byte.escape_ascii();
+        if quoted.len() + escaped.len() > limits::ERROR_QUOTE_BYTES_MAX {
+            break;
+        }
+        quoted.extend(escaped.map(char::from));
+    }
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_are_short_and_escaped() {
+        let error = LineError::new(3, b"m value=\"\x01\n second", 8, Fault::ValueType);
+        assert_eq!(error.quote, "\\\"\\x01");
+        assert_eq!((error.line, error.column), (3, 9));
+        let long = LineError::new(1, &[0xff; 1000], 0, Fault::NotUtf8);
+        assert!(long.quote.len() <= limits::ERROR_QUOTE_BYTES_MAX);
+        assert!(long.quote.len() >= limits::ERROR_QUOTE_BYTES_MAX - 4);
+    }
+}

@@ -1,0 +1,246 @@
+//! Measurement and tags of a line that was not seen before: what series is it?
+//!
+//! This is the slow path. Its result is remembered under the raw bytes, so that a repeated line never
+//! comes here.
+
+use std::borrow::Cow;
+
+use super::error::Fault;
+use crate::limits;
+
+/// The series a line belongs to, as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key<'a> {
+    /// The `cluster` tag or the transport's default.
+    pub cluster: Cow<'a, str>,
+    /// The `hostname` (or `host`) tag; empty if there is none.
+    pub host: Cow<'a, str>,
+    /// `type` ‖ `type-id`, if the series is below the host's level.
+    pub scope: Option<String>,
+    /// `stype` ‖ `stype-id`, if there is one below that.
+    pub subscope: Option<String>,
+}
+
+/// A cluster or host that can never become a path (SPEC section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnsafeName {
+    /// The cluster.
+    Cluster,
+    /// The host.
+    Host,
+}
+
+impl Key<'_> {
+    /// Checks what becomes the name of a directory.
+    ///
+    /// # Errors
+    /// Which of the two names is empty, `.`, too long for a file name, or contains `..`, `/`, `\` or NUL.
+    pub fn check_names(&self) -> Result<(), UnsafeName> {
+        if !is_path_safe(&self.cluster) {
+            return Err(UnsafeName::Cluster);
+        }
+        if !is_path_safe(&self.host) {
+            return Err(UnsafeName::Host);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name may become a directory.
+#[must_use]
+pub fn is_path_safe(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= limits::PATH_NAME_BYTES_MAX
+        && name != "."
+        && !name.contains("..")
+        && !name.bytes().any(|byte| matches!(byte, b'/' | b'\\' | 0))
+}
+
+/// Where the measurement name ends: at the first unescaped comma or space.
+#[must_use]
+pub fn measurement_length(text: &[u8]) -> usize {
+    find_unescaped(text, |byte| matches!(byte, b',' | b' ' | b'\n')).unwrap_or(text.len())
+}
+
+/// Where measurement and tags end: at the first unescaped space, or at the end of the line.
+#[must_use]
+pub fn key_length(text: &[u8]) -> usize {
+    find_unescaped(text, |byte| matches!(byte, b' ' | b'\n')).unwrap_or(text.len())
+}
+
+/// The first byte that `wanted` accepts and no backslash precedes.
+///
+/// A backslash escapes exactly the byte behind it, and only if that byte is special; so `\\ ` is a
+/// backslash and an escaped space. Newlines cannot be escaped.
+fn find_unescaped(text: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
+    let mut previous = 0;
+    text.iter().position(|&byte| {
+        let found = wanted(byte) && (previous != b'\\' || byte == b'\n');
+        previous = byte;
+        found
+    })
+}
+
+/// Takes the backslashes off escaped `,`, ` ` and, in tags, `=`.
+fn unescape(text: &[u8], equals: bool) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'\\', text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        match (byte, text.get(at + 1)) {
+            (b'\\', Some(&next)) if matches!(next, b',' | b' ') || (equals && next == b'=') => {
+                plain.push(next);
+                at += 2;
+            }
+            _ => {
+                plain.push(byte);
+                at += 1;
+            }
+        }
+    }
+    Cow::Owned(plain)
+}
+
+/// The measurement name without its backslashes.
+#[must_use]
+pub fn measurement(raw: &[u8]) -> Cow<'_, [u8]> {
+    unescape(raw, false)
+}
+
+/// Reads the tags of `raw` (measurement and tags, up to the first unescaped space).
+///
+/// Unknown tags are ignored; of a tag that occurs twice the last one counts.
+///
+/// # Errors
+/// The fault and its byte offset in `raw`.
+pub fn parse<'a>(raw: &'a [u8], cluster_default: &'a str) -> Result<Key<'a>, (usize, Fault)> {
+    let mut cluster = Cow::Borrowed(cluster_default);
+    let mut host = Cow::Borrowed("");
+    let (mut kind, mut kind_id) = (Cow::Borrowed(""), Cow::Borrowed(""));
+    let (mut subkind, mut subkind_id) = (Cow::Borrowed(""), Cow::Borrowed(""));
+
+    let mut at = measurement_length(raw);
+    while at < raw.len() {
+        // `at` is on the comma before a tag.
+        at += 1;
+        let tag = &raw[at..];
+        if tag.is_empty() {
+            return Err((at, Fault::TagMissing));
+        }
+        let tag_length = find_unescaped(tag, |byte| byte == b',').unwrap_or(tag.len());
+        let tag = &tag[..tag_length];
+        let equals = find_unescaped(tag, |byte| byte == b'=').ok_or((at, Fault::TagEqualsMissing))?;
+        let (name, value) = (&tag[..equals], &tag[equals + 1..]);
+        if name.is_empty() {
+            return Err((at, Fault::TagEmpty));
+        }
+        let value_at = at + equals + 1;
+        if value.is_empty() {
+            return Err((value_at, Fault::TagEmpty));
+        }
+        if let Some(second) = find_unescaped(value, |byte| byte == b'=') {
+            return Err((value_at + second, Fault::TagEqualsUnescaped));
+        }
+        let target = match &*unescape(name, true) {
+            b"cluster" => Some(&mut cluster),
+            b"hostname" | b"host" => Some(&mut host),
+            b"type" => Some(&mut kind),
+            b"type-id" => Some(&mut kind_id),
+            b"stype" => Some(&mut subkind),
+            b"stype-id" => Some(&mut subkind_id),
+            _ => None,
+        };
+        if let Some(target) = target {
+            *target = text(unescape(value, true)).ok_or((value_at, Fault::NotUtf8))?;
+        }
+        at += tag_length;
+    }
+
+    let scope = (kind != "node" && !(kind.is_empty() && kind_id.is_empty())).then(|| format!("{kind}{kind_id}"));
+    let subscope = (scope.is_some() && !(subkind.is_empty() && subkind_id.is_empty()))
+        .then(|| format!("{subkind}{subkind_id}"));
+    if [&scope, &subscope].into_iter().flatten().any(|part| part.len() > limits::SELECTOR_PART_BYTES_MAX) {
+        return Err((0, Fault::SelectorTooLong));
+    }
+    Ok(Key { cluster, host, scope, subscope })
+}
+
+fn text(bytes: Cow<'_, [u8]>) -> Option<Cow<'_, str>> {
+    Some(match bytes {
+        Cow::Borrowed(bytes) => Cow::Borrowed(std::str::from_utf8(bytes).ok()?),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8(bytes).ok()?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(raw: &str) -> Result<(String, String, Option<String>, Option<String>), (usize, Fault)> {
+        parse(raw.as_bytes(), "default")
+            .map(|key| (key.cluster.into_owned(), key.host.into_owned(), key.scope, key.subscope))
+    }
+
+    #[test]
+    fn tags_in_any_order() {
+        let some = |text: &str| Some(text.to_owned());
+        for (raw, cluster, host, scope, subscope) in [
+            ("m", "default", "", None, None),
+            ("m,hostname=h", "default", "h", None, None),
+            ("m,host=h,cluster=c", "c", "h", None, None),
+            ("m,hostname=h,type=node", "default", "h", None, None),
+            ("m,hostname=h,type=node,type-id=3", "default", "h", None, None),
+            ("m,type-id=3,unit=a,type=cpu,hostname=h", "default", "h", some("cpu3"), None),
+            ("m,hostname=h,type=socket,type-id=0,stype=memctrl,stype-id=1", "default", "h", some("socket0"), some("memctrl1")),
+            ("m,stype-id=1,stype=memctrl,type=socket,hostname=h", "default", "h", some("socket"), some("memctrl1")),
+            ("m,hostname=h,stype=memctrl,stype-id=1", "default", "h", None, None),
+            ("m,hostname=h,type=node,stype=memctrl,stype-id=1", "default", "h", None, None),
+            ("m,hostname=a,hostname=b", "default", "b", None, None),
+            ("m,hostname=h\\ 2", "default", "h 2", None, None),
+            ("m,hostname=h\\,3", "default", "h,3", None, None),
+            ("m,hostname=h\\=4", "default", "h=4", None, None),
+            ("m,hostname=a\\b", "default", "a\\b", None, None),
+            ("m,hos\\ t=x,host=y", "default", "y", None, None),
+            ("m\\,x,host=y", "default", "y", None, None),
+        ] {
+            assert_eq!(names(raw), Ok((cluster.into(), host.into(), scope, subscope)), "{raw}");
+        }
+    }
+
+    #[test]
+    fn bad_tags_say_where() {
+        for (raw, at, fault) in [
+            ("m,", 2, Fault::TagMissing),
+            ("m,a=b,", 6, Fault::TagMissing),
+            ("m,a", 2, Fault::TagEqualsMissing),
+            ("m,,a=b", 2, Fault::TagEqualsMissing),
+            ("m,=b", 2, Fault::TagEmpty),
+            ("m,a=", 4, Fault::TagEmpty),
+            ("m,a=,b=c", 4, Fault::TagEmpty),
+            ("m,a=b=c", 5, Fault::TagEqualsUnescaped),
+        ] {
+            assert_eq!(names(raw), Err((at, fault)), "{raw}");
+        }
+        assert_eq!(parse(b"m,host=\xff", ""), Err((7, Fault::NotUtf8)));
+    }
+
+    #[test]
+    fn names_that_cannot_be_paths() {
+        for name in ["", ".", "..", "a..b", "../x", "a/b", "a\\b", "a\0", &"x".repeat(256)] {
+            assert!(!is_path_safe(name), "{name:?}");
+        }
+        for name in ["a", "a.b", ".a", "h 2", "h,3", "\u{e4}", &"x".repeat(255)] {
+            assert!(is_path_safe(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn ends_of_parts() {
+        assert_eq!(measurement_length(b"a\\,b,c=d e"), 4);
+        assert_eq!(key_length(b"a\\,b,c=d e"), 8);
+        assert_eq!(key_length(b"a,c=d\\ e f"), 8);
+        assert_eq!(key_length(b"a,c=d\\\nf g"), 6);
+    }
+}

@@ -1,0 +1,145 @@
+//! A shard: everything one core owns. Its state changes only through the methods here, called by that
+//! core's pump alone.
+
+use std::sync::Arc;
+
+use super::chain::{Chain, Written};
+use super::pool::Pool;
+use crate::config::{MetricId, Metrics};
+use crate::series::route::Batch;
+use crate::series::tree::{LevelId, SeriesId, Tree};
+
+/// A series: where it hangs in the tree, and its data.
+#[derive(Debug)]
+pub struct Series {
+    level: LevelId,
+    metric: MetricId,
+    chain: Chain,
+}
+
+impl Series {
+    /// Its metric.
+    #[must_use]
+    pub fn metric(&self) -> MetricId {
+        self.metric
+    }
+
+    /// Its data.
+    #[must_use]
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Samples stored.
+    pub stored: u64,
+    /// Late samples older than the retention, dropped.
+    pub too_old: u64,
+}
+
+/// The hosts of one core.
+#[derive(Debug)]
+pub struct Shard {
+    metrics: Arc<Metrics>,
+    tree: Tree,
+    series: Vec<Series>,
+    pool: Pool,
+    /// By sending core: the series behind its numbers.
+    links: Vec<Vec<SeriesId>>,
+    retention_seconds: i64,
+}
+
+impl Shard {
+    /// An empty shard that takes batches from so many cores.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>, cores: usize, retention_seconds: i64) -> Self {
+        Self {
+            metrics,
+            tree: Tree::default(),
+            series: Vec::new(),
+            pool: Pool::default(),
+            links: (0..cores).map(|_| Vec::new()).collect(),
+            retention_seconds,
+        }
+    }
+
+    /// The configured metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The levels.
+    #[must_use]
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The series of this number.
+    #[must_use]
+    pub fn series(&self, id: SeriesId) -> &Series {
+        &self.series[id.0 as usize]
+    }
+
+    /// Stores a batch of core `source`; `now` is the time of the clock in seconds.
+    ///
+    /// # Panics
+    /// If a sample refers to a series that `source` never declared: a bug.
+    pub fn apply(&mut self, source: usize, batch: &Batch, now: i64) -> Applied {
+        for declaration in &batch.declarations {
+            let level = self.tree.declare_level(declaration.path.iter().map(|name| &**name));
+            let id = self.declare(level, declaration.metric);
+            self.links[source].push(id);
+        }
+        let oldest = now.saturating_sub(self.retention_seconds);
+        let links = &self.links[source];
+        let mut applied = Applied::default();
+        for sample in &batch.samples {
+            let series = &mut self.series[links[sample.link as usize].0 as usize];
+            let was_empty = series.chain.is_empty();
+            match series.chain.write(sample.time, sample.value, oldest, &mut self.pool) {
+                Written::Stored => applied.stored += 1,
+                Written::TooOld => applied.too_old += 1,
+            }
+            if was_empty {
+                self.tree.gained_data(series.level);
+            }
+        }
+        applied
+    }
+
+    fn declare(&mut self, level: LevelId, metric: MetricId) -> SeriesId {
+        let (id, new) = self.tree.declare_series(level, metric);
+        if new {
+            let frequency = self.metrics.get(metric).frequency;
+            self.series.push(Series { level, metric, chain: Chain::new(frequency) });
+        }
+        id
+    }
+
+    /// Frees every buffer at or below a level that ends before `to`; returns how many.
+    ///
+    /// Levels left without data are invisible from then on.
+    pub fn free_before(&mut self, level: LevelId, to: i64) -> usize {
+        let mut freed = 0;
+        let mut levels = vec![level];
+        while let Some(level) = levels.pop() {
+            levels.extend(self.tree.children(level));
+            for index in 0..self.tree.level(level).series().len() {
+                let (_, id) = self.tree.level(level).series()[index];
+                let chain = &mut self.series[id.0 as usize].chain;
+                if chain.is_empty() {
+                    continue;
+                }
+                freed += chain.free_before(to, &mut self.pool);
+                if chain.is_empty() {
+                    self.tree.lost_data(level);
+                }
+            }
+        }
+        freed
+    }
+}

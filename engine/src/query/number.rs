@@ -1,0 +1,155 @@
+//! Numbers of an answer: fixed-point decimals, byte for byte as the reference prints them (SPEC section 4).
+//!
+//! Before: the values read, combined, resampled and scaled. After: the bytes on the wire. A query over a day of
+//! a large site prints millions of values, so this is the hottest code of the read path.
+//!
+//! The result is correctly rounded from the exact binary value; ties go to the even digit. Only exact ties
+//! are ties: 0.0625 is one ("0.062"), 0.0015 is not, because no double equals it.
+//!
+//! How: a double is `mantissa · 2^-shift` with `mantissa < 2^53`. For magnitudes below 2^52 the shift is positive, and
+//! `mantissa · 1000` fits 63 bits, so the rounding is one exact integer shift; nothing is approximated.
+//! Larger doubles are whole numbers: they need no rounding, and the standard formatter prints all their digits.
+
+use std::io::Write;
+
+/// Bits of the stored fraction of a double.
+const FRACTION_BITS: u32 = 52;
+/// `exponent field + shift` of every double: bias 1023 plus the fraction bits.
+const SHIFT_BASE: u64 = 1023 + FRACTION_BITS as u64;
+/// Longest output of the fast path: sign, the 16 digits of 2^52, point, three decimals; rounded up so that
+/// the copy into the output is a few fixed-size moves.
+const FIXED_BYTES_MAX: usize = 24;
+/// Longest i64: sign and 19 digits.
+const INTEGER_BYTES_MAX: usize = 20;
+
+const _: () = assert!((1u64 << FRACTION_BITS) < 10u64.pow(16));
+const _: () = assert!(1 + 16 + 1 + 3 <= FIXED_BYTES_MAX);
+// Mantissa times scale, plus half a unit, must not overflow.
+const _: () = assert!((1u128 << (FRACTION_BITS + 1)) * 1000 < 1u128 << 63);
+
+/// "00", "01", … "99": two digits per table access.
+static PAIRS: [[u8; 2]; 100] = pairs();
+
+const fn pairs() -> [[u8; 2]; 100] {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0u8;
+    while number < 100 {
+        pairs[number as usize] = [b'0' + number / 10, b'0' + number % 10];
+        number += 1;
+    }
+    pairs
+}
+
+/// Appends a data value with exactly three decimals; NaN and infinities (which JSON lacks) become `null`.
+///
+/// Negative zero and negatives that round to zero keep their sign: `-0.000`.
+#[inline]
+pub fn push_value(out: &mut Vec<u8>, value: f64) {
+    push_fixed::<1000>(out, value);
+}
+
+/// Appends a statistic with exactly two decimals; otherwise as [`push_value`].
+#[inline]
+pub fn push_statistic(out: &mut Vec<u8>, value: f64) {
+    push_fixed::<100>(out, value);
+}
+
+/// Appends a whole number in decimal.
+pub fn push_integer(out: &mut Vec<u8>, value: i64) {
+    let mut digits = [0u8; INTEGER_BYTES_MAX];
+    digits[0] = b'-';
+    let start = usize::from(value < 0);
+    let magnitude = value.unsigned_abs();
+    let end = start + decimal_len(magnitude);
+    write_digits(&mut digits, end, magnitude);
+    out.extend_from_slice(&digits[..end]);
+}
+
+/// `SCALE` is ten to the number of decimals: 100 or 1000.
+#[inline]
+fn push_fixed<const SCALE: u64>(out: &mut Vec<u8>, value: f64) {
+    const { assert!(SCALE == 100 || SCALE == 1000) };
+    let bits = value.to_bits();
+    let exponent = (bits >> FRACTION_BITS) & 0x7ff;
+    if exponent >= SHIFT_BASE {
+        return push_unrounded::<SCALE>(out, value);
+    }
+    let units = round_to_units::<SCALE>(bits, exponent);
+    let (whole, fraction) = (units / SCALE, units % SCALE);
+
+    let mut text = [b'0'; FIXED_BYTES_MAX];
+    text[0] = b'-';
+    let start = usize::from(bits >> 63 == 1);
+    let point = if whole < 10 {
+        text[start] = b'0' + whole as u8;
+        start + 1
+    } else {
+        let end = start + decimal_len(whole);
+        write_digits(&mut text, end, whole);
+        end
+    };
+    text[point] = b'.';
+    let mut end = point + 1;
+    if SCALE == 1000 {
+        text[end] = b'0' + (fraction / 100) as u8;
+        end += 1;
+    }
+    text[end..end + 2].copy_from_slice(&PAIRS[(fraction % 100) as usize]);
+    end += 2;
+
+    // Copying the whole array and cutting the rest off again is faster than a copy of variable length.
+    let len_before = out.len();
+    out.extend_from_slice(&text);
+    out.truncate(len_before + end);
+}
+
+/// The magnitude in units of `1 / SCALE`, rounded half to even; `exponent` is the exponent field, below [`SHIFT_BASE`].
+#[inline]
+fn round_to_units<const SCALE: u64>(bits: u64, exponent: u64) -> u64 {
+    let shift = SHIFT_BASE - exponent;
+    if shift >= u64::BITS.into() {
+        // Scaled mantissa < 2^63, so this is less than half a unit. Zero and subnormals end here, too.
+        return 0;
+    }
+    let mantissa = (bits & ((1 << FRACTION_BITS) - 1)) | (1 << FRACTION_BITS);
+    let scaled = mantissa * SCALE;
+    // Add just under half a unit, or exactly half when the unit below is odd: a tie then carries to even.
+    let odd = (scaled >> shift) & 1;
+    (scaled + (1 << (shift - 1)) - 1 + odd) >> shift
+}
+
+/// What is too large to have decimals, or no number at all.
+#[cold]
+fn push_unrounded<const SCALE: u64>(out: &mut Vec<u8>, value: f64) {
+    if !value.is_finite() {
+        out.extend_from_slice(b"null");
+        return;
+    }
+    let decimals = if SCALE == 1000 { 3 } else { 2 };
+    write!(out, "{value:.decimals$}").expect("writing to a Vec cannot fail");
+}
+
+/// How many decimal digits a number has; 1 for zero.
+#[inline]
+fn decimal_len(number: u64) -> usize {
+    number.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
+
+/// Writes the digits of `number` so that the last one stands before `end`.
+#[inline]
+fn write_digits(text: &mut [u8], end: usize, mut number: u64) {
+    let mut at = end;
+    while number >= 100 {
+        at -= 2;
+        text[at..at + 2].copy_from_slice(&PAIRS[(number % 100) as usize]);
+        number /= 100;
+    }
+    if number >= 10 {
+        text[at - 2..at].copy_from_slice(&PAIRS[number as usize]);
+    } else {
+        text[at - 1] = b'0' + number as u8;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! A query split by owning core, and the owner's side of it.
+//!
+//! The owner works in steps of one row, so that ingest runs between them; a step's cost is bounded by
+//! the data the row combines.
+
+use std::sync::Arc;
+
+use super::answer::{self, Scratch};
+use super::request::{Query, QueryRequest, push_query_echo};
+use super::scan;
+use super::text::{Mark, Text};
+use crate::limits;
+use crate::memory::shard::Shard;
+use crate::series::route::core_of;
+use crate::series::tree::LevelId;
+
+/// What one core is asked.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The whole request.
+    pub request: Arc<QueryRequest>,
+    /// Indices of the request's queries whose hosts the core owns.
+    pub queries: Vec<u32>,
+    /// Most values all cores together may answer.
+    pub values_max: u64,
+}
+
+/// The answer could not fit (SPEC section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the answer would have more than {values_max} values: ask for less at once, or raise query-limit")]
+pub struct TooLarge {
+    /// The limit.
+    pub values_max: u64,
+}
+
+/// Splits a request: which core answers which of its queries.
+///
+/// # Errors
+/// [`TooLarge`] if it asks for more rows than values may be answered.
+pub fn scatter(request: QueryRequest, cores: usize, values_max: u64) -> Result<Vec<Question>, TooLarge> {
+    let rows = request.queries.iter().fold(0u64, |rows, query| rows.saturating_add(scan::row_count(query) as u64));
+    if rows > values_max.min(limits::QUERY_ROWS_MAX) {
+        return Err(TooLarge { values_max: values_max.min(limits::QUERY_ROWS_MAX) });
+    }
+    let mut queries = vec![Vec::new(); cores];
+    for (index, query) in request.queries.iter().enumerate() {
+        let index = u32::try_from(index).map_err(|_| TooLarge { values_max })?;
+        queries[core_of(&request.cluster, &query.host, cores)].push(index);
+    }
+    let request = Arc::new(request);
+    Ok(queries.into_iter().map(|queries| Question { request: Arc::clone(&request), queries, values_max }).collect())
+}
+
+/// One query's rows in a [`CoreAnswer`].
+#[derive(Debug)]
+pub struct Part {
+    /// Where its rows end; they begin where the part before ends.
+    pub end: Mark,
+    /// For `for-all-nodes`: the host, and where the echo of the query ends; the rows follow.
+    pub echo: Option<(Box<str>, Mark)>,
+}
+
+/// What one core answers.
+#[derive(Debug, Default)]
+pub struct CoreAnswer {
+    /// The rows of all parts.
+    pub text: Text,
+    /// In the order of [`Question::queries`], then one per host and metric of `for-all-nodes`.
+    pub parts: Vec<Part>,
+    /// How many values are in it.
+    pub values: u64,
+}
+
+/// A question being answered by its core.
+#[derive(Debug)]
+pub struct CoreQuery {
+    question: Question,
+    /// Queries of `for-all-nodes`, one per host and metric.
+    all_nodes: Vec<Query>,
+    state: State,
+    query: usize,
+    row: usize,
+    rows_written: bool,
+    scratch: Scratch,
+    answer: CoreAnswer,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Listing,
+    Counting,
+    Answering,
+}
+
+/// What a step came to.
+#[derive(Debug)]
+pub enum Step {
+    /// There is more to do.
+    More,
+    /// This is the answer.
+    Done(Result<CoreAnswer, TooLarge>),
+}
+
+impl CoreQuery {
+    /// A question not yet looked at.
+    #[must_use]
+    pub fn new(question: Question) -> Self {
+        Self {
+            question,
+            all_nodes: Vec::new(),
+            state: State::Listing,
+            query: 0,
+            row: 0,
+            rows_written: false,
+            scratch: Scratch::default(),
+            answer: CoreAnswer::default(),
+        }
+    }
+
+    /// Does a small part of the work.
+    pub fn step(&mut self, shard: &Shard) -> Step {
+        match self.state {
+            State::Listing => {
+                self.list_all_nodes(shard);
+                self.state = State::Counting;
+                Step::More
+            }
+            State::Counting => {
+                // First the size of everything, from the buffers' edges; nothing is read for it.
+                let too_large = TooLarge { values_max: self.question.values_max };
+                for _ in 0..limits::QUERY_ROWS_COUNTED_PER_STEP {
+                    let Some((host, (query, row))) = self.advance(shard) else {
+                        self.state = State::Answering;
+                        (self.query, self.row) = (0, 0);
+                        return Step::More;
+                    };
+                    if let Some(host) = host {
+                        let mut scratch = std::mem::take(&mut self.scratch);
+                        let (request, query) = (&self.question.request, self.query_at(query));
+                        let selection = scan::selection(query, row);
+                        let values = answer::count_values(shard, host, request, query, selection, &mut scratch);
+                        self.scratch = scratch;
+                        self.answer.values = self.answer.values.saturating_add(values);
+                    }
+                    if self.answer.values > self.question.values_max {
+                        return Step::Done(Err(too_large));
+                    }
+                }
+                Step::More
+            }
+            State::Answering => self.answer_row(shard),
+        }
+    }
+
+    /// The next row: its host's level, and its place; moves on. `None` behind the last one.
+    ///
+    /// Queries that ask for no rows at all are passed over.
+    fn advance(&mut self, shard: &Shard) -> Option<(Option<LevelId>, (usize, usize))> {
+        loop {
+            if self.query >= self.question.queries.len() + self.all_nodes.len() {
+                return None;
+            }
+            let query = self.query_at(self.query);
+            if self.row < scan::row_count(query) {
+                let host = shard.tree().find([&*self.question.request.cluster, &*query.host]);
+                let place = (self.query, self.row);
+                self.row += 1;
+                return Some((host, place));
+            }
+            (self.query, self.row) = (self.query + 1, 0);
+        }
+    }
+
+    fn answer_row(&mut self, shard: &Shard) -> Step {
+        if self.query >= self.question.queries.len() + self.all_nodes.len() {
+            return Step::Done(Ok(std::mem::take(&mut self.answer)));
+        }
+        let mut text = std::mem::take(&mut self.answer.text);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let query = self.query_at(self.query);
+        let request = &self.question.request;
+        let mut echo = None;
+        if self.row == 0 {
+            if self.query >= self.question.queries.len() {
+                push_query_echo(text.bytes_mut(), query);
+                echo = Some((query.host.as_str().into(), text.mark()));
+            }
+            text.bytes_mut().push(b'[');
+        }
+        let rows = scan::row_count(query);
+        let mut written = self.rows_written;
+        if self.row < rows {
+            let host = shard.tree().find([&*request.cluster, &*query.host]);
+            let selection = scan::selection(query, self.row);
+            let separator: &[u8] = if written { b"," } else { b"" };
+            written |=
+                answer::push_row(shard, host, request, query, selection, separator, &mut scratch, &mut text);
+        }
+        let done = self.row + 1 >= rows;
+        if done {
+            text.bytes_mut().push(b']');
+        }
+        let end = text.mark();
+        self.answer.text = text;
+        self.scratch = scratch;
+        if self.row == 0 {
+            self.answer.parts.push(Part { end, echo });
+        }
+        if done {
+            self.answer.parts.last_mut().expect("pushed with its first row").end = end;
+            (self.query, self.row, self.rows_written) = (self.query + 1, 0, false);
+        } else {
+            (self.row, self.rows_written) = (self.row + 1, written);
+        }
+        Step::More
+    }
+
+    fn query_at(&self, index: usize) -> &Query {
+        match self.question.queries.get(index) {
+            Some(&query) => &self.question.request.queries[query as usize],
+            None => &self.all_nodes[index - self.question.queries.len()],
+        }
+    }
+
+    fn list_all_nodes(&mut self, shard: &Shard) {
+        let request = &self.question.request;
+        let Some(metrics) = &request.for_all_nodes else { return };
+        let Some(cluster) = shard.tree().find([&*request.cluster]) else { return };
+        for host in shard.tree().children(cluster) {
+            for metric in metrics {
+                self.all_nodes.push(Query {
+                    metric: metric.clone(),
+                    host: shard.tree().level(host).name().to_owned(),
+                    ..Query::default()
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! One HTTP/1.1 connection: hyper between a [`Stream`] and the [`Service`] that answers.
+//!
+//! Before it: `runtime`'s accept loop and the table of [connections](super::connections). After it: the service (one file a
+//! verb in `api`), which gets each request with its body as a stream of chunks and so reads a body of any size in bounded
+//! memory.
+
+use std::{
+    cell::Cell,
+    convert::Infallible,
+    future::{Future, poll_fn},
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_lite::FutureExt;
+use hyper::{
+    Request, Response,
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+
+use super::connections::{CloseSignal, ConnectionHandle};
+use crate::runtime::{StopFlag, Stream, sleep};
+
+/// Largest read, and how much of an answer is queued before it must be written. hyper's reads start at 8 KiB and
+/// double while they come back full; at 256 KiB, a body of the usual size takes one to two system calls.
+const BUFFER_BYTES_MAX: usize = 256 * 1024;
+/// Header fields of one request.
+const HEADERS_MAX: usize = 100;
+/// How long, and how many bytes, a connection that ends with unread input is still read from.
+const LINGER_MAX: Duration = Duration::from_secs(2);
+const LINGER_STOPPING_MAX: Duration = Duration::from_millis(100);
+const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What answers the requests of a core's connections.
+pub trait Service: 'static {
+    /// The body of an answer.
+    type Body: Body<Data = Bytes, Error = Infallible> + 'static;
+
+    /// Answers one request. Called once the head is complete; the body arrives as it is read, and reading stops
+    /// (back-pressure) when it is not. A body that is dropped unread ends the connection after the answer, unless its rest
+    /// has already arrived. A panic ends the process.
+    fn call(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>> + 'static;
+}
+
+/// The bounds of a connection.
+#[derive(Clone, Debug)]
+pub struct HttpLimits {
+    /// Largest head of a request, request line included; a larger one is answered 431.
+    pub header_bytes_max: usize,
+    /// No byte for this long while the peer is to move: closed.
+    pub idle_timeout: Duration,
+    /// From the first byte of a head to its last.
+    pub header_timeout: Duration,
+}
+
+/// Serves `stream` until the peer closes it, it stalls, it breaks the protocol, or `stop` is raised: then a request in
+/// flight is answered, and an idle connection closed at once.
+pub async fn serve<S: Service>(
+    stream: Stream,
+    service: Rc<S>,
+    limits: &HttpLimits,
+    connection: ConnectionHandle,
+    stop: StopFlag,
+) {
+    let connection = Rc::new(connection);
+    connection.set_idle_timeout(limits.idle_timeout);
+    connection.head_awaited(limits.header_timeout);
+    let activity = stream.activity().clone();
+    // Whether the last request may have left input unread: it had a body, or its head was not understood.
+    let unread = Rc::new(Cell::new(false));
+
+    let answer = {
+        let (connection, unread, header_timeout) = (connection.clone(), unread.clone(), limits.header_timeout);
+        service_fn(move |request: Request<Incoming>| {
+            connection.head_complete();
+            unread.set(!request.body().is_end_stream());
+            let call = service.clone().call(request);
+            let connection = connection.clone();
+            Box::pin(async move {
+                let response = call.await;
+                connection.head_awaited(header_timeout);
+                Ok::<_, Infallible>(response)
+            })
+        })
+    };
+    let mut http = http1::Builder::new()
+        // A client may close its sending side and still wait for the answer. It also saves a read per request: hyper
+        // would look for the end of the stream while we answer, and then `waits_for_peer` would be true for our own time.
+        .half_close(true)
+        .keep_alive(true)
+        .max_header_size(limits.header_bytes_max)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(stream, answer);
+
+    let mut seen = None;
+    let ended = poll_fn(|context| {
+        while let Poll::Ready(signal) = connection.poll_signal(context, seen) {
+            seen = Some(signal);
+            match signal {
+                CloseSignal::Finish => std::pin::Pin::new(&mut http).graceful_shutdown(),
+                CloseSignal::Now => return Poll::Ready(None),
+            }
+        }
+        http.poll_without_shutdown(context).map(Some)
+    })
+    .await;
+    // Stalled: dropping hyper's state closes the socket.
+    let Some(result) = ended else { return };
+    if let Err(error) = &result {
+        tracing::debug!("connection ended: {error}");
+        unread.set(true);
+    }
+    let stream = http.into_parts().io;
+    if unread.get() && !activity.peer_finished() {
+        let linger_max = if stop.is_set() { LINGER_STOPPING_MAX } else { LINGER_MAX };
+        linger(stream, linger_max).or(async { drop(connection.closing(Some(CloseSignal::Finish)).await) }).await;
+    }
+}
+
+/// Closes our side and reads on for a while. Closing a socket that has unread input resets the connection, and a client
+/// still sending its body would see that instead of the answer that says why it was refused (it would then try again).
+async fn linger(mut stream: Stream, linger_max: Duration) {
+    if stream.shutdown_write().await.is_err() {
+        return;
+    }
+    let drain = async {
+        let mut drained = 0;
+        while drained < LINGER_BYTES_MAX {
+            match stream.discard().await {
+                Ok(0) | Err(_) => return,
+                Ok(bytes) => drained += bytes,
+            }
+        }
+    };
+    drain.or(sleep(linger_max)).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,31 @@
+//! The one module that knows the executor library: pinned cores, their heartbeat, sockets and the stop flag.
+//!
+//! Before it: the configuration (how many cores, which addresses). After it: `listen`, which reads requests and
+//! streams out of a [`Stream`], and `core`, whose pump runs as a task of an executor started here. No type of
+//! glommio appears in the public interface, so that the rest of the daemon could move to another runtime.
+//!
+//! Order of a start: [`probe()`] → [`usable_cpus`] → [`Listener::bind`] for every core (still on the main thread, so
+//! that a taken port is an error of the start) → [`start_core`] for every core, which moves its listener in.
+
+mod activity;
+mod affinity;
+mod executor;
+mod listener;
+mod probe;
+mod stop;
+mod stream;
+mod ticker;
+mod warn_rate;
+
+pub use activity::Activity;
+pub use affinity::usable_cpus;
+pub use executor::{CoreDied, CoreThread, sleep, spawn, start_core, yield_if_needed, yield_now};
+pub use listener::Listener;
+pub use probe::{ProbeError, probe};
+pub use stop::StopFlag;
+pub use stream::Stream;
+pub use ticker::{TICK_MS, next_tick, now_ms};
+pub use warn_rate::WarnRate;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,0 +1,148 @@
+//! The heartbeat of an executor: one task per core that fires every 5 ms.
+//!
+//! It is what keeps three promises of the runtime:
+//!
+//! - glommio trap "it can park with runnable tasks": when the preempt timer fires before the first queue of a turn has
+//!   run, the executor goes to sleep although tasks are ready, and only an event of the ring wakes it. The ticker's
+//!   timer is such an event, so the stall ends within a tick. Never remove it, never make it slower than a stall may last.
+//! - A task that keeps its queue busy is preempted, and the rings are polled, at the ticker's timer (the default
+//!   preempt timer alone would let network events wait 100 ms).
+//! - The coarse clock costs no system call per read or write: [`now_ms`] is a cell that the tick updates.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    pin::Pin,
+    sync::OnceLock,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+/// Milliseconds between two ticks.
+pub const TICK_MS: u64 = 5;
+
+thread_local! {
+    /// Milliseconds since the process's epoch at the last tick; 0 on threads that have no ticker.
+    static NOW_MS: Cell<u64> = const { Cell::new(0) };
+    /// How many ticks this thread has seen.
+    static TICKS: Cell<u64> = const { Cell::new(0) };
+    /// Who is woken at the next tick.
+    static WAITING: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Monotonic milliseconds since (about) the start of the process: of the last tick on a core, exact on any other
+/// thread. Never 0, never backwards on one thread; the threads share their zero.
+#[must_use]
+pub fn now_ms() -> u64 {
+    match NOW_MS.get() {
+        0 => exact_ms(),
+        now => now,
+    }
+}
+
+/// Resolves at the next tick of this core, at most about [`TICK_MS`] from now. Cheaper than a timer of one's own for
+/// everything that looks at something periodically. On a thread without executor it never resolves.
+pub fn next_tick() -> NextTick {
+    NextTick { seen: TICKS.get(), registered: None }
+}
+
+/// The future of [`next_tick`].
+#[derive(Debug)]
+pub struct NextTick {
+    seen: u64,
+    registered: Option<Waker>,
+}
+
+impl Future for NextTick {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if TICKS.get() != self.seen {
+            return Poll::Ready(());
+        }
+        // A task that is polled often between two ticks must not fill the list.
+        if !self.registered.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            let waker = context.waker().clone();
+            WAITING.with_borrow_mut(|waiting| waiting.push(waker.clone()));
+            self.registered = Some(waker);
+        }
+        Poll::Pending
+    }
+}
+
+/// The task itself; runs as long as the executor.
+pub(super) async fn run() {
+    loop {
+        tick();
+        glommio::timer::sleep(Duration::from_millis(TICK_MS)).await;
+    }
+}
+
+/// Sets the clock and wakes who waits for a tick.
+fn tick() {
+    NOW_MS.set(exact_ms());
+    TICKS.set(TICKS.get() + 1);
+    // The list is taken out first: a wake may run code that registers again.
+    let mut woken = WAITING.take();
+    for waker in woken.drain(..) {
+        waker.wake();
+    }
+    // Keep the larger allocation of the two.
+    WAITING.with_borrow_mut(|waiting| {
+        if waiting.is_empty() {
+            *waiting = woken;
+        }
+    });
+}
+
+/// Milliseconds since the first call in this process, plus one.
+fn exact_ms() -> u64 {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    let elapsed = EPOCH.get_or_init(Instant::now).elapsed().as_millis();
+    u64::try_from(elapsed).unwrap_or(u64::MAX - 1) + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, rc::Rc};
+
+    use super::*;
+    use crate::runtime::{spawn, testing::on_core};
+
+    #[test]
+    fn the_clock_follows_real_time_while_a_core_runs() {
+        let (coarse, real) = on_core(async || {
+            let (start_ms, start) = (now_ms(), Instant::now());
+            while now_ms() < start_ms + 100 {
+                next_tick().await;
+            }
+            (now_ms() - start_ms, start.elapsed())
+        });
+        assert!(coarse >= 100);
+        assert!(real >= Duration::from_millis(90), "{real:?}");
+        assert!(real < Duration::from_secs(2), "{real:?}");
+    }
+
+    #[test]
+    fn every_waiter_is_woken_and_none_is_registered_twice() {
+        let (done, waiting) = on_core(async || {
+            let done = Rc::new(Cell::new(0));
+            for _ in 0..10 {
+                let done = done.clone();
+                spawn("waiter", async move {
+                    let mut tick = next_tick();
+                    futures_lite::future::poll_once(&mut tick).await;
+                    futures_lite::future::poll_once(&mut tick).await;
+                    tick.await;
+                    done.set(done.get() + 1);
+                });
+            }
+            let waiting = WAITING.with_borrow(Vec::len);
+            next_tick().await;
+            next_tick().await;
+            (done.get(), waiting)
+        });
+        assert_eq!(done, 10);
+        assert!(waiting <= 10, "{waiting}");
+    }
+}

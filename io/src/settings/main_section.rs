@@ -1,0 +1,150 @@
+//! The section `main`: where the daemon listens, as whom, and who may speak to it (SPEC section 7).
+//!
+//! After the file has been taken apart into sections, before listeners and access checks use it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::bounds;
+use super::object::{Findings, Object};
+use super::secret::Secret;
+
+const KEYS: &[&str] = &[
+    "addr",
+    "https-cert-file",
+    "https-key-file",
+    "user",
+    "group",
+    "backend-url",
+    "backend-token",
+    "jwt-public-key",
+    "debug",
+    "tcp-addr",
+    "tcp-cluster",
+    "query-limit",
+    "idle-timeout",
+    "max-connections",
+    "max-header-bytes",
+];
+const DEBUG_KEYS: &[&str] = &["dump-to-file", "gops"];
+
+/// The section `main`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Main {
+    /// Where HTTP listens, `host:port`; see [`resolve`](super::resolve).
+    pub addr: String,
+    /// Certificate chain, PEM. HTTPS is on when the key is given, too.
+    pub https_cert_file: Option<PathBuf>,
+    /// Private key, PEM. HTTPS is on when the certificate is given, too.
+    pub https_key_file: Option<PathBuf>,
+    /// Name of the user to become once the ports are bound.
+    pub user: Option<String>,
+    /// Name of the group to become once the ports are bound.
+    pub group: Option<String>,
+    /// Base URL of cc-backend, asked which hosts still have jobs (SPEC section 6).
+    pub backend_url: Option<String>,
+    /// Bearer token for cc-backend. Not known to the reference.
+    pub backend_token: Option<Secret>,
+    /// Base64 of the Ed25519 key that signs the tokens of clients; none: everybody may call.
+    pub jwt_public_key: Option<String>,
+    /// Accepted, without effect.
+    pub debug: DebugOptions,
+    /// Where raw line protocol over TCP is accepted; none: nowhere. Not known to the reference.
+    pub tcp_addr: Option<String>,
+    /// Cluster of raw TCP lines without a cluster tag. Not known to the reference.
+    pub tcp_cluster: Option<String>,
+    /// Connections without traffic for this long are closed. Not known to the reference.
+    pub idle_timeout: Duration,
+    /// Most connections open at once, over all cores. Not known to the reference.
+    pub connections_max: u32,
+    /// Longest request head; within what the HTTP library can do. Not known to the reference.
+    pub header_bytes_max: u32,
+    /// `query-limit` written here instead of in `metric-store`; a limit there comes first.
+    pub(super) query_values_max: Option<u64>,
+}
+
+impl Main {
+    /// What holds without the section.
+    pub(super) fn new(addr: &str) -> Self {
+        Self {
+            addr: addr.to_owned(),
+            https_cert_file: None,
+            https_key_file: None,
+            user: None,
+            group: None,
+            backend_url: None,
+            backend_token: None,
+            jwt_public_key: None,
+            debug: DebugOptions::default(),
+            tcp_addr: None,
+            tcp_cluster: None,
+            idle_timeout: bounds::IDLE_TIMEOUT_DEFAULT,
+            connections_max: bounds::CONNECTIONS_DEFAULT,
+            header_bytes_max: bounds::HEADER_BYTES_DEFAULT,
+            query_values_max: None,
+        }
+    }
+
+    /// Reads the section; keeps the default of every key that is absent or wrong.
+    pub(super) fn read(value: Option<&Value>, findings: &Findings) -> Self {
+        let mut main = Self::new(bounds::ADDR_DEFAULT);
+        let Some(value) = value else { return main };
+        let Some(object) = Object::new("main".to_owned(), value, KEYS, findings) else { return main };
+        let path = |key| object.text(key).map(PathBuf::from);
+        let text = |key| object.text(key).map(str::to_owned);
+        if let Some(addr) = object.address("addr") {
+            main.addr = addr.to_owned();
+        }
+        main.https_cert_file = path("https-cert-file");
+        main.https_key_file = path("https-key-file");
+        if main.https_cert_file.is_some() != main.https_key_file.is_some() {
+            findings.note(
+                "main: only one of https-cert-file and https-key-file is set: HTTPS is off, as in the reference",
+            );
+        }
+        main.user = text("user");
+        main.group = text("group");
+        main.backend_url = text("backend-url");
+        main.backend_token = object.secret("backend-token");
+        main.jwt_public_key = text("jwt-public-key");
+        main.debug = DebugOptions::read(&object);
+        main.tcp_addr = object.address("tcp-addr").map(str::to_owned);
+        main.tcp_cluster = text("tcp-cluster");
+        if let Some(timeout) = object.duration("idle-timeout", bounds::IDLE_TIMEOUT_MIN) {
+            main.idle_timeout = timeout;
+        }
+        main.connections_max =
+            within(&object, "max-connections", 1, bounds::CONNECTIONS_MAX, main.connections_max);
+        let (min, max) = (bounds::HEADER_BYTES_MIN, bounds::HEADER_BYTES_MAX);
+        main.header_bytes_max = within(&object, "max-header-bytes", min, max, main.header_bytes_max);
+        main.query_values_max = object.integer_within("query-limit", 1, u64::MAX, " values");
+        main
+    }
+}
+
+fn within(object: &Object<'_>, key: &str, min: u32, max: u32, default: u32) -> u32 {
+    let number = object.integer_within(key, u64::from(min), u64::from(max), "");
+    number.map_or(default, |number| u32::try_from(number).expect("the bound is a u32"))
+}
+
+/// The object `debug`, which the reference knows in two sections; accepted, without effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DebugOptions {
+    /// Where the reference would dump its state.
+    pub dump_to_file: Option<PathBuf>,
+    /// Whether the reference would start its Go agent.
+    pub gops: bool,
+}
+
+impl DebugOptions {
+    /// Reads `debug` of a section.
+    pub(super) fn read(section: &Object<'_>) -> Self {
+        let Some(object) = section.object("debug", DEBUG_KEYS) else { return Self::default() };
+        Self {
+            dump_to_file: object.text("dump-to-file").map(PathBuf::from),
+            gops: object.boolean("gops").unwrap_or(false),
+        }
+    }
+}

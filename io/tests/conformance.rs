@@ -1,0 +1,206 @@
+//! What the reference answered to thousands of requests, asked again of this daemon (SPEC sections 1 to 4).
+//!
+//! The vectors are data: scenarios of steps with the expected answer. All scenarios of a file share one daemon, each
+//! has a cluster of its own. Free in an answer are only the wording of errors, the order of for-all-nodes results and
+//! the order of lines in the debug dump.
+
+mod daemon;
+
+use daemon::{Daemon, now};
+use serde_json::{Value, json};
+
+/// How many differences are printed.
+const SHOWN_MAX: usize = 5;
+/// How much of a step is printed, in characters.
+const SHOWN_CHARS_MAX: usize = 600;
+
+#[test]
+fn handwritten_scenarios_on_all_cores() {
+    replay(include_str!("vectors/handwritten.json"), &Daemon::start());
+}
+
+#[test]
+fn handwritten_scenarios_on_one_core() {
+    replay(include_str!("vectors/handwritten.json"), &one_core());
+}
+
+#[test]
+fn random_scenarios_on_all_cores() {
+    replay(include_str!("vectors/random.json"), &Daemon::start());
+}
+
+#[test]
+fn random_scenarios_on_one_core() {
+    replay(include_str!("vectors/random.json"), &one_core());
+}
+
+#[track_caller]
+fn one_core() -> Daemon {
+    Daemon::start_with(|config| config["metric-store"]["cores"] = json!(1))
+}
+
+#[track_caller]
+fn replay(vectors: &str, daemon: &Daemon) {
+    let scenarios: Vec<Value> = serde_json::from_str(vectors).expect("the vectors are JSON");
+    let (mut met, mut missed) = (0, 0);
+    for scenario in &scenarios {
+        let minute = now() / 60 * 60;
+        for (index, step) in scenario["steps"].as_array().expect("a scenario has steps").iter().enumerate() {
+            let got = hide_errors(run_step(daemon, step, minute));
+            if same(&got, &step["expect"]) {
+                met += 1;
+                continue;
+            }
+            missed += 1;
+            if missed <= SHOWN_MAX {
+                println!("-- {} step {index} {} {}", scenario["name"], step["op"], shown(&step["body"]));
+                println!("   want {}", shown(&step["expect"]));
+                println!("   got  {}", shown(&got));
+            }
+        }
+    }
+    assert!(met + missed > 100, "the vectors are there: {met} met, {missed} missed");
+    assert_eq!(missed, 0, "{met} expectations met, {missed} missed");
+}
+
+/// Does what one step says and returns the answer in the form the expectations have.
+fn run_step(daemon: &Daemon, step: &Value, minute: i64) -> Value {
+    let body = match &step["body"] {
+        Value::Null => String::new(),
+        Value::String(text) => with_times(text, minute),
+        other => other.to_string(),
+    };
+    let parameters = step["params"].as_str().unwrap_or_default();
+    let question_mark = if parameters.is_empty() { "" } else { "?" };
+    let operation = step["op"].as_str().unwrap_or_default();
+    let (method, path) = match operation {
+        "write" => ("POST", format!("/api/write/{question_mark}{parameters}")),
+        "query" => ("GET", "/api/query/?version=v2".to_owned()),
+        "free" => ("POST", format!("/api/free/{question_mark}{parameters}")),
+        "debug" => ("GET", format!("/api/debug/{question_mark}{parameters}")),
+        "health" => ("GET", "/api/healthcheck/".to_owned()),
+        other => panic!("unknown operation {other:?}"),
+    };
+    let answer = daemon.request(method, &path, body);
+    let body = match operation {
+        _ if answer.status != 200 => json!("*"),
+        "write" => json!(""),
+        "query" => normal_query(&answer.text()),
+        "debug" => normal_debug(&answer.text()),
+        "health" => answer.json(),
+        _ => json!(answer.text()),
+    };
+    json!({"status": answer.status, "body": body})
+}
+
+/// Replaces every `@T+n@` by the current minute plus `n` seconds.
+fn with_times(text: &str, minute: i64) -> String {
+    let mut parts = text.split("@T");
+    let mut replaced = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (offset, rest) = part.split_once('@').expect("a time mark ends with @");
+        let offset: i64 = offset.parse().expect("a time mark holds an offset");
+        replaced.push_str(&(minute + offset).to_string());
+        replaced.push_str(rest);
+    }
+    replaced
+}
+
+/// An answer that echoes queries has them and its results sorted by host and metric; any other stays text, so that
+/// it is compared byte for byte.
+fn normal_query(text: &str) -> Value {
+    let Ok(Value::Object(mut answer)) = serde_json::from_str(text) else { return json!(text) };
+    let Some(Value::Array(queries)) = answer.get("queries").filter(|echo| echo.get(0).is_some()) else {
+        return json!(text);
+    };
+    let Some(Value::Array(results)) = answer.get("results") else { return json!(text) };
+    if queries.len() != results.len() {
+        return json!(text);
+    }
+    let mut pairs: Vec<_> = queries.iter().cloned().zip(results.iter().cloned()).collect();
+    let name = |query: &Value, key: &str| query[key].as_str().unwrap_or_default().to_owned();
+    pairs.sort_by_key(|(query, _)| (name(query, "host"), name(query, "metric")));
+    let (queries, results): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    answer.insert("queries".to_owned(), Value::Array(queries));
+    answer.insert("results".to_owned(), Value::Array(results));
+    Value::Object(answer)
+}
+
+/// The lines of a dump without indentation and trailing comma, sorted.
+fn normal_debug(text: &str) -> Value {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut lines: Vec<_> = lines.map(|line| line.trim_end_matches(',')).collect();
+    lines.sort_unstable();
+    json!(lines)
+}
+
+/// Error wording is free; that there is an error is not.
+fn hide_errors(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(hide_errors_in_text(&text)),
+        Value::Array(items) => items.into_iter().map(hide_errors).collect(),
+        Value::Object(members) => {
+            let hide = |(key, item): (String, Value)| {
+                let item = if key == "error" { json!("*") } else { hide_errors(item) };
+                (key, item)
+            };
+            members.into_iter().map(hide).collect()
+        }
+        other => other,
+    }
+}
+
+fn hide_errors_in_text(text: &str) -> String {
+    const KEY: &str = r#""error":""#;
+    let mut hidden = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(KEY) {
+        let (before, wording) = rest.split_at(at + KEY.len());
+        hidden.push_str(before);
+        hidden.push('*');
+        let mut escaped = false;
+        let end = wording.find(|character| {
+            let ends = character == '"' && !escaped;
+            escaped = character == '\\' && !escaped;
+            ends
+        });
+        rest = &wording[end.unwrap_or(wording.len())..];
+    }
+    hidden.push_str(rest);
+    hidden
+}
+
+/// Equality as JSON means it: 1 and 1.0 are the same number, the order of members does not count.
+fn same(got: &Value, want: &Value) -> bool {
+    match (got, want) {
+        (Value::Number(got), Value::Number(want)) => got == want || got.as_f64() == want.as_f64(),
+        (Value::Array(got), Value::Array(want)) => {
+            got.len() == want.len() && got.iter().zip(want).all(|(got, want)| same(got, want))
+        }
+        (Value::Object(got), Value::Object(want)) => {
+            got.len() == want.len()
+                && got.iter().all(|(key, got)| want.get(key).is_some_and(|want| same(got, want)))
+        }
+        _ => got == want,
+    }
+}
+
+fn shown(value: &Value) -> String {
+    value.to_string().chars().take(SHOWN_CHARS_MAX).collect()
+}
+
+#[test]
+fn the_comparison_sees_what_it_should() {
+    assert_eq!(
+        hide_errors_in_text(r#"[{"error":"a \"b\" c","x":1},{"error":"","y":2}]"#),
+        r#"[{"error":"*","x":1},{"error":"*","y":2}]"#
+    );
+    assert_eq!(with_times("v 1 @T-60@\nv 2 @T+0@\n", 600), "v 1 540\nv 2 600\n");
+    assert!(same(&json!({"a": [1, null]}), &json!({"a": [1.0, null]})));
+    assert!(!same(&json!({"a": [1, null]}), &json!({"a": [1.5, null]})));
+    assert!(!same(&json!({"a": 1}), &json!({"a": 1, "b": 2})));
+    let swapped = r#"{"queries":[{"host":"b","metric":"m"},{"host":"a","metric":"m"}],"results":[[2],[1]]}"#;
+    let sorted = r#"{"queries":[{"host":"a","metric":"m"},{"host":"b","metric":"m"}],"results":[[1],[2]]}"#;
+    assert_eq!(normal_query(swapped), normal_query(sorted));
+    assert_eq!(normal_query("{\"results\":[]}\n"), json!("{\"results\":[]}\n"));
+}

@@ -1,0 +1,29 @@
+# Shortcuts; every recipe is a plain command that works without `just` too.
+
+# Exactly what CI runs.
+check:
+    .ci/run
+
+# Unit, property, vector and end-to-end tests; ARGS go to cargo (`just test -p io --test conformance`).
+test *ARGS:
+    cargo test --workspace --locked {{ARGS}}
+
+# Compiler and clippy warnings as errors.
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Formats every file in place.
+fmt:
+    cargo fmt --all
+
+# The daemon as it is deployed: target/release/cc-metric-store.
+build:
+    cargo build --release --locked
+
+# Criterion benches; the load generator beside them is described in README.md.
+bench *ARGS:
+    cargo bench -p bench {{ARGS}}
+
+# The tests that take minutes.
+soak:
+    cargo test --release --locked -p io -- --ignored --nocapture
