@@ -11,3 +11,4 @@ pub mod line;
 pub mod memory;
 pub mod query;
 pub mod series;
+pub mod sync;

@@ -121,7 +121,10 @@ pub async fn serve<S: Service>(
     let stream = http.into_parts().io;
     if unread.get() && !activity.peer_finished() {
         let linger_max = if stop.is_set() { LINGER_STOPPING_MAX } else { LINGER_MAX };
-        linger(stream, linger_max).or(async { drop(connection.closing(Some(CloseSignal::Finish)).await) }).await;
+        let dropped = async {
+            connection.closing(Some(CloseSignal::Finish)).await;
+        };
+        linger(stream, linger_max).or(dropped).await;
     }
 }
 

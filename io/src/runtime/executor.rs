@@ -64,11 +64,15 @@ where
         LocalExecutorBuilder::new(Placement::Fixed(cpu))
             .name(&thread_name)
             .io_memory(IO_MEMORY_BYTES)
+            .preempt_timer(Duration::from_millis(std::env::var("PREEMPT_MS").map_or(100, |v| v.parse().unwrap())))
             // Blocking calls (directories, metadata) run where there is room, not in the way of this core.
             .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
             .spawn(move || async move {
                 // spawn_local runs the task at once: the clock is set before anything else reads it.
                 glommio::spawn_local(ticker::run()).detach();
+                if std::env::var_os("GUARDS").is_some() {
+                    for n in 0..3u64 { glommio::spawn_local(async move { sleep(Duration::from_millis(17*n)).await; loop { sleep(Duration::from_millis(50)).await } }).detach(); }
+                }
                 let future = async move {
                     let future = main();
                     // Nobody hears it only if start_core has panicked meanwhile.
@@ -183,7 +187,7 @@ mod tests {
 
     use super::*;
     use crate::runtime::{
-        testing::{cpu, on_core, rerun_in_child, start},
+        testing::{cpu, log_to_stderr, on_core, rerun_in_child, start},
         usable_cpus,
     };
 
@@ -230,7 +234,7 @@ mod tests {
         let child = rerun_in_child(
             "runtime::executor::tests::a_panic_in_a_task_aborts_the_process_and_names_the_task",
             || {
-                tracing_subscriber::fmt().with_writer(io::stderr).init();
+                log_to_stderr();
                 on_core(async || {
                     spawn("doomed", async {
                         sleep(Duration::from_millis(10)).await;

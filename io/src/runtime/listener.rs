@@ -16,7 +16,6 @@ use std::{
     net::{Shutdown, SocketAddr},
     pin::Pin,
     rc::Rc,
-    task::Poll,
     time::Duration,
 };
 

@@ -1,10 +1,16 @@
 //! What the tests of the runtime and of the listeners share: cores for the length of a test, child processes.
 
 use std::{
-    env,
+    env, fmt,
     future::Future,
     process::{Command, Output},
     sync::mpsc,
+};
+
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
 };
 
 use super::{CoreThread, start_core, usable_cpus};
@@ -54,4 +60,43 @@ pub(crate) fn rerun_in_child(test: &str, body: impl FnOnce()) -> Option<Output> 
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(stdout.contains("running 1 test"), "no test is called {test}: {stdout}");
     Some(output)
+}
+
+/// Writes the message of every event to stderr, for tests that look at a child's log.
+pub(crate) fn log_to_stderr() {
+    tracing::subscriber::set_global_default(Stderr).unwrap();
+}
+
+struct Stderr;
+
+impl Subscriber for Stderr {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::WARN
+    }
+
+    fn new_span(&self, _span: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut Message);
+    }
+
+    fn enter(&self, _span: &Id) {}
+
+    fn exit(&self, _span: &Id) {}
+}
+
+struct Message;
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            eprintln!("{value:?}");
+        }
+    }
 }

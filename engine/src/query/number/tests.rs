@@ -105,6 +105,15 @@ fn appends_without_touching_what_is_there() {
     assert_eq!(out, b"[1.250,null-7");
 }
 
+/// The standard formatter rounds alike; it is only slower. Should that change, the oracle above decides.
+#[test]
+fn the_standard_formatter_also_rounds_ties_to_even() {
+    for (number, expected) in [(0.0625, "0.062"), (0.1875, "0.188"), (2.5625, "2.562"), (-0.0625, "-0.062")] {
+        assert_eq!(format!("{number:.3}"), expected);
+        assert_eq!(value(number), expected);
+    }
+}
+
 #[test]
 fn ties_and_their_neighbours() {
     for sixteenth in 0..200_000u32 {

@@ -235,6 +235,10 @@ proptest! {
         let body = format!("{{\"x\":{}}}", parts.concat());
         prop_assert_eq!(QueryRequest::parse(body.as_bytes()).is_ok(), is_json(&body), "{}", body);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn a_query_survives_its_echo(

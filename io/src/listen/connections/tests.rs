@@ -36,7 +36,10 @@ fn start_reader(limits: ConnectionLimits, stop: &StopFlag) -> (SocketAddr, CoreT
                             stream.write_all(b"ok").await.unwrap();
                         }
                     };
-                    read.or(async { drop(handle.closing(None).await) }).await;
+                    let told_to_end = async {
+                        handle.closing(None).await;
+                    };
+                    read.or(told_to_end).await;
                 });
             },
             stop.clone(),

@@ -89,7 +89,10 @@ impl Service for Testing {
                 sleep(Duration::from_millis(2500)).await;
                 text(200, "slow".to_owned())
             }
-            "/large" => Response::new(Answer::Whole(Some(Bytes::from(vec![b'x'; 8 << 20])))),
+            "/large" => {
+                static LARGE: [u8; 8 << 20] = [b'x'; 8 << 20];
+                Response::new(Answer::Whole(Some(Bytes::from_static(&LARGE))))
+            }
             "/panic" => panic!("asked to"),
             _ => text(404, "nothing here".to_owned()),
         }

@@ -11,7 +11,7 @@ use std::{
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::*;
-use crate::runtime::testing::{cpu, rerun_in_child, start};
+use crate::runtime::testing::{cpu, log_to_stderr, rerun_in_child, start};
 
 fn any_port() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
@@ -134,7 +134,7 @@ fn running_out_of_descriptors_pauses_accepting_and_does_not_end_it() {
     let child = rerun_in_child(
         "runtime::listener::tests::running_out_of_descriptors_pauses_accepting_and_does_not_end_it",
         || {
-            tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+            log_to_stderr();
             let stop = StopFlag::new();
             let listener = Listener::bind(any_port()).unwrap();
             let addr = listener.local_addr();

@@ -1,0 +1,9 @@
+//! Lock-free primitives: what crosses cores crosses here.
+//!
+//! This is the only place with unsafe code. [`atomics`] supplies the atomics, so that the models in
+//! `loom-tests` run the same code under every interleaving; each atomic names its writer, its readers
+//! and its orderings.
+
+mod atomics;
+pub mod doorbell;
+pub mod mailbox;
