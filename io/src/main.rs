@@ -1,3 +1,7 @@
 //! The daemon cc-metric-store.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cc_metric_store::boot::main()
+}

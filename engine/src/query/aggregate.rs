@@ -1,7 +1,9 @@
 //! Reading one row: a series, or several combined into one (SPEC section 4, and section 9, 8).
 //!
 //! Children that begin or end at different times: the row covers the union of what they cover in the
-//! range, and a slot that is missing in some child is missing in the row.
+//! range, and a slot that is missing in some child is missing in the row. Children that begin within one
+//! slot of each other share the row's grid, whose times are those of the latest of them, as in the
+//! reference.
 
 use crate::config::Aggregation;
 use crate::memory::chain::{Chain, Run, Span};
@@ -16,16 +18,76 @@ pub struct NoAggregation {
 
 /// What a read of all `chains` together covers, without reading; `None` if there are none with data.
 #[must_use]
-pub fn span<'a>(chains: impl Iterator<Item = &'a Chain> + Clone, from: i64, to: i64) -> Option<Span> {
-    let spans = chains.clone().filter_map(|chain| chain.span(from, to));
-    let with_values = spans.clone().filter(|span| span.values > 0);
-    let Some(from) = with_values.clone().map(|span| span.from).min() else {
-        // No child has a value in the range: nothing, at the time where the first one begins.
-        return spans.min_by_key(|span| span.from);
-    };
-    let frequency = chains.clone().next()?.frequency();
-    let values = with_values.map(|span| offset(span.from, from, frequency) + span.values).max()?;
-    Some(Span { from, to: from + values as i64 * frequency, values })
+pub fn span<'a>(chains: impl Iterator<Item = &'a Chain>, from: i64, to: i64) -> Option<Span> {
+    let mut union = Union::new(from, to);
+    chains.for_each(|chain| {
+        union.add(chain);
+    });
+    union.span()
+}
+
+/// The grid of a row, as it grows child by child. Slots are numbered from where the first child begins.
+#[derive(Clone, Copy, Debug)]
+struct Union {
+    from: i64,
+    to: i64,
+    frequency: i64,
+    /// The time of slot 0; none before the first child.
+    slot_0: Option<i64>,
+    /// The slots that some child covers; empty if none has a value in the range.
+    slots: Option<(i64, i64)>,
+}
+
+/// Where a child's values lie in the row.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    slot: i64,
+    /// What to read of the child, to get exactly these values.
+    from: i64,
+    to: i64,
+    values: usize,
+}
+
+impl Union {
+    fn new(from: i64, to: i64) -> Self {
+        // No data is that late; so sums with a slot's length stay in range.
+        Self { from, to: to.min(i64::MAX / 2), frequency: 1, slot_0: None, slots: None }
+    }
+
+    /// Adds a child; `None` if it has no value in the range.
+    fn add(&mut self, chain: &Chain) -> Option<Place> {
+        let own = chain.span(self.from, self.to)?;
+        self.frequency = chain.frequency();
+        let slot_0 = self.slot_0.unwrap_or(own.from);
+        let ahead = own.from.saturating_sub(slot_0);
+        // Towards zero: a child that begins less than a slot earlier shares slot 0.
+        let slot = ahead / self.frequency;
+        let from = own.from.max(slot_0.saturating_add(slot * self.frequency));
+        // The end of the last slot that begins in the range, as the children before see it.
+        let to = match self.slot_0 {
+            Some(first) if first < self.to => {
+                first + (self.to - first + self.frequency - 1) / self.frequency * self.frequency
+            }
+            _ => self.to,
+        };
+        // The latest phase is the row's.
+        self.slot_0 = Some(slot_0 + (from - slot_0 - slot * self.frequency));
+        let values = chain.span(from, to)?.values;
+        if values == 0 {
+            return None;
+        }
+        let end = slot + values as i64;
+        let (first, last) = self.slots.unwrap_or((slot, end));
+        self.slots = Some((first.min(slot), last.max(end)));
+        Some(Place { slot, from, to, values })
+    }
+
+    fn span(&self) -> Option<Span> {
+        let slot_0 = self.slot_0?;
+        let Some((first, end)) = self.slots else { return Some(Span { from: slot_0, to: slot_0, values: 0 }) };
+        let from = slot_0 + first * self.frequency;
+        Some(Span { from, to: from + (end - first) * self.frequency, values: (end - first) as usize })
+    }
 }
 
 /// Reads `[from, to)` of all `chains`, combined, into `data`; `None` if there are none with data.
@@ -41,32 +103,41 @@ pub fn read<'a>(
 ) -> Result<Option<Span>, NoAggregation> {
     data.clear();
     let chains = chains.filter(|chain| !chain.is_empty());
-    let count = chains.clone().count();
-    let Some(union) = span(chains.clone(), from, to) else { return Ok(None) };
+    let mut union = Union::new(from, to);
+    let mut count = 0;
+    for chain in chains.clone() {
+        union.add(chain);
+        count += 1;
+    }
+    let Some(span) = union.span() else { return Ok(None) };
     if count > 1 && aggregation == Aggregation::None {
         return Err(NoAggregation { series: count });
     }
-    data.resize(union.values, 0.0);
+    data.resize(span.values, 0.0);
+    let first_slot = union.slots.map_or(0, |(first, _)| first);
+    // The same walk again, now that the size is known.
+    let mut union = Union::new(from, to);
     for chain in chains {
-        add(chain, from, to, union, data);
+        add(chain, union.add(chain), first_slot, data);
     }
     if count > 1 && aggregation == Aggregation::Avg {
         let share = 1.0 / count as f64;
         data.iter_mut().for_each(|value| *value *= share);
     }
-    Ok(Some(union))
+    Ok(Some(span))
 }
 
 /// Adds one child; where it has no slot, the sum is missing.
-fn add(chain: &Chain, from: i64, to: i64, union: Span, data: &mut [f64]) {
-    let Some(span) = chain.span(from, to).filter(|span| span.values > 0) else {
+fn add(chain: &Chain, place: Option<Place>, first_slot: i64, data: &mut [f64]) {
+    let Some(place) = place else {
         data.fill(f64::NAN);
         return;
     };
-    let start = offset(span.from, union.from, chain.frequency());
+    let start = (place.slot - first_slot) as usize;
     data[..start].fill(f64::NAN);
+    data[start + place.values..].fill(f64::NAN);
     let mut at = start;
-    chain.read(from, to, |run| {
+    chain.read(place.from, place.to, |run| {
         let slots = &mut data[at..at + run.len()];
         match run {
             Run::Missing(_) => slots.fill(f64::NAN),
@@ -74,10 +145,4 @@ fn add(chain: &Chain, from: i64, to: i64, union: Span, data: &mut [f64]) {
         }
         at += run.len();
     });
-    data[at..].fill(f64::NAN);
-}
-
-/// Slots between two times.
-fn offset(time: i64, from: i64, frequency: i64) -> usize {
-    ((time - from) / frequency) as usize
 }

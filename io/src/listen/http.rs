@@ -25,14 +25,17 @@ use hyper::{
 use super::connections::{CloseSignal, ConnectionHandle};
 use crate::runtime::{StopFlag, Stream, sleep};
 
-/// Largest read, and how much of an answer is queued before it must be written. hyper's reads start at 8 KiB and
-/// double while they come back full; at 256 KiB, a body of the usual size takes one to two system calls.
+/// How much is read ahead and how much of an answer is queued. hyper's reads start at 8 KiB and double while they come
+/// back full. Between 64 and 512 KiB it made no difference that could be measured: a body of 63 KB arrives in one chunk
+/// and costs 19 µs of CPU, 3 µs more than a bare loop of reads; the rest is the kernel's receive.
 const BUFFER_BYTES_MAX: usize = 256 * 1024;
 /// Header fields of one request.
 const HEADERS_MAX: usize = 100;
-/// How long, and how many bytes, a connection that ends with unread input is still read from.
+/// How long a connection that ends with unread input is still read from.
 const LINGER_MAX: Duration = Duration::from_secs(2);
+/// The same once the daemon stops.
 const LINGER_STOPPING_MAX: Duration = Duration::from_millis(100);
+/// How many bytes are read from it.
 const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What answers the requests of a core's connections.
@@ -77,7 +80,8 @@ pub async fn serve<S: Service>(
     let unread = Rc::new(Cell::new(false));
 
     let answer = {
-        let (connection, unread, header_timeout) = (connection.clone(), unread.clone(), limits.header_timeout);
+        let (connection, unread, header_timeout) =
+            (connection.clone(), unread.clone(), limits.header_timeout);
         service_fn(move |request: Request<Incoming>| {
             connection.head_complete();
             unread.set(!request.body().is_end_stream());

@@ -14,7 +14,10 @@ use crate::runtime::{
 };
 
 /// A core that reads each connection until it ends or is told to, and reports the counts of its table at the end.
-fn start_reader(limits: ConnectionLimits, stop: &StopFlag) -> (SocketAddr, CoreThread, mpsc::Receiver<[u64; 3]>) {
+fn start_reader(
+    limits: ConnectionLimits,
+    stop: &StopFlag,
+) -> (SocketAddr, CoreThread, mpsc::Receiver<[u64; 3]>) {
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let addr = listener.local_addr();
     let (counts_tx, counts) = mpsc::channel();
@@ -117,7 +120,10 @@ fn the_silent_are_swept_the_talking_and_the_working_are_not() {
     core.join().unwrap();
     let [open, refused, swept] = counts.recv().unwrap();
     assert_eq!([open, refused], [0, 0]);
-    assert!((1..=2).contains(&swept), "the silent one, and the working one at most after its answer: {swept}");
+    assert!(
+        (1..=2).contains(&swept),
+        "the silent one, and the working one at most after its answer: {swept}"
+    );
 }
 
 #[test]

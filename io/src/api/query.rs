@@ -1,0 +1,78 @@
+//! `GET` and `POST /api/query` (SPEC section 4).
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use engine::query::gather::{Gathered, GatheredPiece, gather};
+use engine::query::request::QueryRequest;
+use engine::query::scatter::{CoreAnswer, scatter};
+use engine::query::text::Piece;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, VARY};
+
+use super::body::{ApiBody, BodyPiece};
+use super::encoding::{self, Coding};
+use super::request::whole_body;
+use super::{ApiResponse, Refusal, reply};
+use crate::core::Core;
+use crate::core::calls::Call;
+use crate::core::event::{Reply, Request as CoreRequest};
+
+/// Smaller answers are not worth compressing.
+const ENCODED_BYTES_MIN: u64 = 1024;
+
+/// Answers a query.
+///
+/// # Errors
+/// 400 for a body that is no query, or an answer that would be too large.
+pub async fn query(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResponse, Refusal> {
+    let coding = encoding::negotiate(request.headers().get(ACCEPT_ENCODING));
+    let body = whole_body(request).await?;
+    let query = QueryRequest::parse(&body).map_err(Refusal::bad_request)?;
+    drop(body);
+    let all_nodes = query.for_all_nodes.is_some();
+    let questions = scatter(query, core.cores(), core.query_values_max).map_err(Refusal::bad_request)?;
+
+    let call = Call::new(&core);
+    for (owner, question) in questions.iter().enumerate() {
+        if all_nodes || !question.queries.is_empty() {
+            call.request(owner, CoreRequest::Query(question.clone())).await;
+        }
+    }
+    let mut answers: Vec<CoreAnswer> = questions.iter().map(|_| CoreAnswer::default()).collect();
+    for (owner, reply) in call.replies().await {
+        let Reply::Answered(answer) = reply else { unreachable!("queries are answered") };
+        answers[owner] = answer.map_err(Refusal::bad_request)?;
+    }
+    let values = answers.iter().fold(0u64, |values, answer| values.saturating_add(answer.values));
+    if values > core.query_values_max {
+        return Err(Refusal::bad_request(engine::query::scatter::TooLarge { values_max: core.query_values_max }));
+    }
+
+    let gathered = gather(&questions, &answers);
+    let body = body_of(gathered, &mut answers);
+    if coding == Coding::Identity || http_body::Body::size_hint(&body).exact().is_some_and(|bytes| bytes < ENCODED_BYTES_MIN) {
+        return Ok(reply::json(body));
+    }
+    let mut response = reply::json(body.encoded(coding));
+    response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+    Ok(response)
+}
+
+/// The pieces of the cores' answers as a body, without copying their bytes.
+fn body_of(gathered: Gathered, answers: &mut [CoreAnswer]) -> ApiBody {
+    let texts: Vec<Bytes> = answers.iter_mut().map(|answer| Bytes::from(answer.text.take_bytes())).collect();
+    let pieces: VecDeque<BodyPiece> = gathered
+        .pieces
+        .into_iter()
+        .map(|piece| match piece {
+            GatheredPiece::Literal(text) => BodyPiece::Bytes(Bytes::from_static(text.as_bytes())),
+            GatheredPiece::Core(core, Piece::Bytes(range)) => BodyPiece::Bytes(texts[core].slice(range)),
+            GatheredPiece::Core(_, Piece::Nulls(count)) => BodyPiece::Nulls(count),
+        })
+        .collect();
+    ApiBody::pieces(pieces)
+}

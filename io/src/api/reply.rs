@@ -1,0 +1,49 @@
+//! Answers: JSON with its headers, and errors as `{"status":…,"error":…}` (SPEC section 3).
+
+use bytes::Bytes;
+use engine::query::request::push_json_string;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Response, StatusCode};
+
+use super::ApiResponse;
+use super::body::ApiBody;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// 200 without a body.
+#[must_use]
+pub fn empty() -> ApiResponse {
+    Response::new(ApiBody::empty())
+}
+
+/// 200 with JSON.
+#[must_use]
+pub fn json(body: ApiBody) -> ApiResponse {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+/// An error.
+#[must_use]
+pub fn error(status: StatusCode, message: &str) -> ApiResponse {
+    let mut text = b"{\"status\":".to_vec();
+    push_json_string(&mut text, status.canonical_reason().unwrap_or("Error"));
+    text.extend_from_slice(b",\"error\":");
+    push_json_string(&mut text, message);
+    text.extend_from_slice(b"}\n");
+    let mut response = json(ApiBody::full(Bytes::from(text)));
+    *response.status_mut() = status;
+    response
+}
+
+/// 405, with the methods that are allowed.
+#[must_use]
+pub fn method_not_allowed(methods: &[Method]) -> ApiResponse {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    let allowed = names.join(", ");
+    let mut response =
+        error(StatusCode::METHOD_NOT_ALLOWED, &format!("this path takes {} only", names.join(" and ")));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_str(&allowed).expect("method names are header text"));
+    response
+}

@@ -1,0 +1,44 @@
+//! What the verbs read of a request: parameters and small bodies.
+
+use std::borrow::Cow;
+
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use hyper::{Request, StatusCode};
+
+use super::Refusal;
+
+/// Largest body of a query, free or health check: some hundred thousand queries.
+const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The first parameter of this name, URL-decoded.
+#[must_use]
+pub fn parameter<'a, B>(request: &'a Request<B>, name: &str) -> Option<Cow<'a, str>> {
+    let query = request.uri().query()?;
+    form_urlencoded::parse(query.as_bytes()).find(|(found, _)| found == name).map(|(_, value)| value)
+}
+
+/// The whole body of a call that takes JSON.
+///
+/// # Errors
+/// 413 if it is larger than is sensible, 400 if the connection breaks.
+pub async fn whole_body(mut request: Request<Incoming>) -> Result<Vec<u8>, Refusal> {
+    let too_large = || Refusal {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        message: format!("the body may have {BODY_BYTES_MAX} bytes at most"),
+    };
+    let announced = request.body().size_hint().lower();
+    if announced > BODY_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
+    let mut body = Vec::with_capacity(usize::try_from(announced).map_err(|_| too_large())?.min(1024 * 1024));
+    while let Some(frame) = request.body_mut().frame().await {
+        if let Ok(data) = frame.map_err(Refusal::bad_request)?.into_data() {
+            if body.len() + data.len() > BODY_BYTES_MAX {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&data);
+        }
+    }
+    Ok(body)
+}

@@ -1,0 +1,62 @@
+//! `POST /api/write`: line protocol (SPEC sections 2 and 3).
+//!
+//! The body is decoded as it arrives; 200 means that all of it is stored.
+
+use std::rc::Rc;
+
+use engine::line::decode::BadLine;
+use engine::line::error::LineError;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::header::CONTENT_ENCODING;
+use hyper::{Request, StatusCode};
+
+use super::encoding::{self, BodyDecoder};
+use super::{ApiResponse, Refusal, reply, request::parameter};
+use crate::core::Core;
+use crate::core::ingest::Ingest;
+
+/// Stores the lines of the body.
+///
+/// # Errors
+/// 400 for a bad line (those before it are stored), a damaged or broken body; 415 for an unknown encoding.
+pub async fn write(core: Rc<Core>, mut request: Request<Incoming>) -> Result<ApiResponse, Refusal> {
+    let cluster = parameter(&request, "cluster").unwrap_or_default().into_owned();
+    let mut decoder = encoding::decoder(request.headers().get(CONTENT_ENCODING)).map_err(|error| Refusal {
+        status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        message: error.to_string(),
+    })?;
+    let mut ingest = Ingest::new(&core, &cluster, BadLine::Stop);
+    let result = read_lines(&mut request, &mut decoder, &mut ingest).await;
+    // Also after an error: the lines before it are kept.
+    ingest.finish().await;
+    result.map(|()| reply::empty())
+}
+
+async fn read_lines(
+    request: &mut Request<Incoming>,
+    decoder: &mut BodyDecoder,
+    ingest: &mut Ingest,
+) -> Result<(), Refusal> {
+    while let Some(frame) = request.body_mut().frame().await {
+        let Ok(chunk) = frame.map_err(broken_body)?.into_data() else { continue };
+        if decoder.is_identity() {
+            ingest.push(&chunk).await.map_err(bad_line)?;
+            continue;
+        }
+        let mut encoded = decoder.feed(&chunk);
+        while let Some(lines) = encoded.next().map_err(Refusal::bad_request)? {
+            ingest.push(lines).await.map_err(bad_line)?;
+        }
+    }
+    decoder.finish().map_err(Refusal::bad_request)?;
+    ingest.end_of_stream().map_err(bad_line)
+}
+
+fn bad_line(error: LineError) -> Refusal {
+    Refusal::bad_request(error)
+}
+
+fn broken_body(error: hyper::Error) -> Refusal {
+    Refusal::bad_request(format_args!("the body could not be read: {error}"))
+}

@@ -1,0 +1,273 @@
+//! From the command line to running cores, and down again.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use engine::memory::shard::Shard;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::api::Api;
+use crate::command_line::CommandLine;
+use crate::core::mesh::{CoreEnds, mesh};
+use crate::core::{Core, Draining, pump};
+use crate::listen::connections::{ConnectionLimits, ConnectionTable};
+use crate::listen::http::{self, HttpLimits};
+use crate::listen::tcp;
+use crate::runtime::{self, CoreThread, Listener, StopFlag};
+use crate::settings::{Settings, resolve};
+use crate::telemetry::{self, critical};
+
+/// From the first to the last byte of a request's head.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long connections may take to end once the daemon stops.
+const STOP_TIMEOUT: Duration = Duration::from_millis(1000);
+
+/// The daemon's main function.
+#[must_use]
+pub fn main() -> ExitCode {
+    let command_line = match CommandLine::from_env() {
+        Ok(command_line) => command_line,
+        Err(code) => return code,
+    };
+    if telemetry::start(command_line.log_level, command_line.log_date).is_err() {
+        eprintln!("logging was started twice");
+    }
+    command_line.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    match Settings::load(command_line.config.as_deref()).map_err(|error| error.to_string()).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.lines().for_each(|line| critical!("{line}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Starts the daemon, waits for a signal, stops it.
+fn run(settings: Settings) -> Result<(), String> {
+    let text = |error: io::Error| error.to_string();
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(text)?;
+    settings.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    warn_unfinished(&settings);
+    runtime::probe().map_err(|error| error.to_string())?;
+    let cpus = cpus(&settings).map_err(text)?;
+    let _lock = lock(&settings.metric_store.wal.directory)?;
+    let listeners = bind_all(&settings, cpus.len())?;
+
+    let stop = StopFlag::new();
+    let threads = start_cores(Arc::new(settings), &cpus, listeners, &stop).map_err(text)?;
+    notify("READY=1");
+    for signal in signals.forever() {
+        if signal == SIGHUP {
+            tracing::info!("SIGHUP: there is nothing to read again");
+            continue;
+        }
+        tracing::info!("signal {signal}: stopping");
+        break;
+    }
+    notify("STOPPING=1");
+    let since = Instant::now();
+    stop.set();
+    for thread in threads {
+        thread.join().map_err(|error| error.to_string())?;
+    }
+    tracing::info!("stopped after {} ms", since.elapsed().as_millis());
+    Ok(())
+}
+
+/// Tells systemd, if it started us.
+fn notify(state: &str) {
+    let state = [sd_notify::NotifyState::Custom(state)];
+    if let Err(error) = sd_notify::notify(&state) {
+        tracing::warn!("cannot tell systemd: {error}");
+    }
+}
+
+/// What is configured, but not built yet, must not be taken for granted.
+fn warn_unfinished(settings: &Settings) {
+    let main = &settings.main;
+    if main.jwt_public_key.is_some() {
+        critical!("jwt-public-key is set, but this version does not check tokens yet: whoever reaches the port may read and write");
+    }
+    if main.https_cert_file.is_some() && main.https_key_file.is_some() {
+        critical!("https-cert-file is set, but this version does not speak TLS yet: serving plain HTTP");
+    }
+    if main.user.is_some() || main.group.is_some() {
+        critical!("user or group is set, but this version does not change them yet");
+    }
+    if settings.nats.is_some() {
+        critical!("nats is configured, but this version does not subscribe yet");
+    }
+    tracing::warn!("this version keeps everything in memory: nothing survives a restart yet");
+}
+
+/// The CPUs that cores are pinned to.
+fn cpus(settings: &Settings) -> io::Result<Vec<usize>> {
+    let usable = runtime::usable_cpus()?;
+    let cores = settings.metric_store.cores.map_or(usable.len(), |cores| usize::from(cores.get()));
+    if cores > usable.len() {
+        tracing::warn!("metric-store.cores is {cores}, but only {} CPUs may be used: cores share them", usable.len());
+    }
+    Ok(usable.into_iter().cycle().take(cores).collect())
+}
+
+/// Takes the lock that keeps a second instance off the same data.
+///
+/// It lies in the log's directory: the reference would take a file among the checkpoints for a cluster.
+fn lock(directory: &Path) -> Result<File, String> {
+    let path = directory.join("lock");
+    let failed = |error: io::Error| format!("cannot create {}: {error}", path.display());
+    fs::create_dir_all(directory).map_err(failed)?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(format!("{} is locked: another instance is running on this directory", path.display()))
+        }
+        Err(TryLockError::Error(error)) => Err(format!("cannot lock {}: {error}", path.display())),
+    }
+}
+
+/// The listening sockets of one core.
+struct CoreListeners {
+    http: Listener,
+    tcp: Option<Listener>,
+}
+
+fn bind_all(settings: &Settings, cores: usize) -> Result<Vec<CoreListeners>, String> {
+    let http = bind(&settings.main.addr, cores)?;
+    tracing::info!("HTTP on {}", http[0].local_addr());
+    let mut tcp: Vec<Option<Listener>> = match &settings.main.tcp_addr {
+        None => (0..cores).map(|_| None).collect(),
+        Some(addr) => bind(addr, cores)?.into_iter().map(Some).collect(),
+    };
+    if let Some(listener) = &tcp[0] {
+        tracing::info!("line protocol over TCP on {}", listener.local_addr());
+    }
+    Ok(http.into_iter().zip(tcp.drain(..)).map(|(http, tcp)| CoreListeners { http, tcp }).collect())
+}
+
+/// One listener a core, all on the first of the address's alternatives that works.
+fn bind(addr: &str, cores: usize) -> Result<Vec<Listener>, String> {
+    let alternatives = resolve(addr).map_err(|error| error.to_string())?;
+    let mut failure = format!("{addr} names no address");
+    for alternative in alternatives {
+        match bind_alternative(alternative, cores) {
+            Ok(listeners) => return Ok(listeners),
+            Err(error) => failure = error.to_string(),
+        }
+    }
+    Err(failure)
+}
+
+fn bind_alternative(addr: SocketAddr, cores: usize) -> io::Result<Vec<Listener>> {
+    // glommio trap: its listeners share a port with any other process of the user that allows it, silently.
+    // A plain socket does not, so bind one first, for a moment.
+    drop(TcpListener::bind(addr).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"))
+    })?);
+    let first = Listener::bind(addr)?;
+    let addr = first.local_addr();
+    let rest = (1..cores).map(|_| Listener::bind(addr));
+    std::iter::once(Ok(first)).chain(rest).collect()
+}
+
+fn start_cores(
+    settings: Arc<Settings>,
+    cpus: &[usize],
+    listeners: Vec<CoreListeners>,
+    stop: &StopFlag,
+) -> io::Result<Vec<CoreThread>> {
+    let draining = Draining::new(cpus.len());
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+    let mut threads = Vec::new();
+    for ((ends, listeners), &cpu) in mesh(cpus.len()).into_iter().zip(listeners).zip(cpus) {
+        let (settings, stop, draining) = (Arc::clone(&settings), stop.clone(), draining.clone());
+        let index = ends.index;
+        let main = move || run_core(settings, ends, listeners, seed, stop, draining);
+        threads.push(runtime::start_core(index, cpu, &format!("core-{index}"), main)?);
+    }
+    tracing::info!("{} cores are running", cpus.len());
+    Ok(threads)
+}
+
+/// One core from its start to its end.
+async fn run_core(
+    settings: Arc<Settings>,
+    ends: CoreEnds,
+    listeners: CoreListeners,
+    seed: u64,
+    stop: StopFlag,
+    draining: Draining,
+) {
+    let store = &settings.metric_store;
+    let retention_seconds = i64::try_from(store.retention_in_memory.as_secs()).unwrap_or(i64::MAX);
+    let shard = Shard::new(Arc::clone(&settings.metrics), ends.cores(), retention_seconds);
+    let cores = ends.cores();
+    let (core, incoming) = Core::new(ends, Arc::clone(&settings.metrics), seed, store.query_values_max);
+    let limits = ConnectionLimits {
+        connections_max: (settings.main.connections_max as usize).div_ceil(cores),
+        idle_timeout: settings.main.idle_timeout,
+        stop_timeout: STOP_TIMEOUT,
+    };
+    let connections = ConnectionTable::start(limits, stop.clone());
+    serve_http(listeners.http, &core, &connections, &settings, &stop);
+    if let Some(listener) = listeners.tcp {
+        serve_tcp(listener, &core, &connections, &settings, &stop);
+    }
+    {
+        let (draining, stop) = (draining.clone(), stop.clone());
+        runtime::spawn("drain", async move {
+            stop.stopped().await;
+            connections.drained().await;
+            draining.core_drained();
+        });
+    }
+    pump::run(core, incoming, shard, draining).await;
+}
+
+fn serve_http(
+    listener: Listener,
+    core: &Rc<Core>,
+    connections: &Rc<ConnectionTable>,
+    settings: &Settings,
+    stop: &StopFlag,
+) {
+    let api = Rc::new(Api::new(Rc::clone(core)));
+    let limits = Rc::new(HttpLimits {
+        header_bytes_max: settings.main.header_bytes_max as usize,
+        idle_timeout: settings.main.idle_timeout,
+        header_timeout: HEADER_TIMEOUT,
+    });
+    let (connections, stop_accepting) = (Rc::clone(connections), stop.clone());
+    let stop = stop.clone();
+    let on_connection = move |stream: runtime::Stream, _| {
+        let Some(connection) = connections.register(&stream) else { return };
+        let (api, limits, stop) = (Rc::clone(&api), Rc::clone(&limits), stop.clone());
+        runtime::spawn("http connection", async move { http::serve(stream, api, &limits, connection, stop).await });
+    };
+    listener.accept_loop(on_connection, stop_accepting);
+}
+
+fn serve_tcp(
+    listener: Listener,
+    core: &Rc<Core>,
+    connections: &Rc<ConnectionTable>,
+    settings: &Settings,
+    stop: &StopFlag,
+) {
+    let cluster: Rc<str> = settings.main.tcp_cluster.as_deref().unwrap_or_default().into();
+    let (core, connections) = (Rc::clone(core), Rc::clone(connections));
+    let on_connection = move |stream: runtime::Stream, _| {
+        let Some(connection) = connections.register(&stream) else { return };
+        let (core, cluster) = (Rc::clone(&core), Rc::clone(&cluster));
+        runtime::spawn("tcp connection", tcp::serve(stream, core, cluster, connection));
+    };
+    listener.accept_loop(on_connection, stop.clone());
+}

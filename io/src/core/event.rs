@@ -1,0 +1,66 @@
+//! Everything a pump can be told: a closed list (DESIGN decision 1).
+
+use std::sync::Arc;
+
+use engine::inspect::debug::CoreDump;
+use engine::memory::shard::Applied;
+use engine::query::request::HealthRequest;
+use engine::query::scatter::{CoreAnswer, Question, TooLarge};
+use engine::series::route::{Batch, Sample};
+
+/// Number of a call on the core that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallId(pub u64);
+
+/// A message between cores, or of a core to itself.
+#[derive(Debug)]
+pub enum CoreEvent {
+    /// Something is wanted of the owner of some hosts.
+    Request(CallId, Request),
+    /// The owner's reply, to the core that asked.
+    Reply(CallId, Reply),
+}
+
+/// What can be wanted.
+#[derive(Debug)]
+pub enum Request {
+    /// Store samples.
+    Write(Batch),
+    /// Answer a query.
+    Query(Question),
+    /// Free buffers that end before `to`.
+    Free {
+        /// Selectors of the request, of which those in `mine` are this core's.
+        selectors: Arc<Vec<Vec<String>>>,
+        /// Indices into `selectors`.
+        mine: Vec<u32>,
+        /// Seconds.
+        to: i64,
+    },
+    /// Dump the tree below a selector.
+    Dump(Arc<Vec<String>>),
+    /// Judge nodes.
+    Health {
+        /// The request.
+        request: Arc<HealthRequest>,
+        /// Indices of this core's nodes.
+        mine: Vec<u32>,
+        /// The clock, in seconds.
+        now: i64,
+    },
+}
+
+/// What can be replied.
+#[derive(Debug)]
+pub enum Reply {
+    /// Samples are stored; their list comes back to be used again.
+    Written(Applied, Vec<Sample>),
+    /// A part of a query's answer.
+    Answered(Result<CoreAnswer, TooLarge>),
+    /// So many buffers were freed.
+    Freed(u64),
+    /// A part of a dump.
+    Dumped(CoreDump),
+    /// By node index: its entry in the answer, as JSON.
+    Judged(Vec<(u32, Vec<u8>)>),
+}

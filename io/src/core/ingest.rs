@@ -1,0 +1,149 @@
+//! The way of lines: bytes of a transport → samples → owners → acknowledgement.
+//!
+//! Samples of one request are collected by owner and sent as one message each, not one by one
+//! (DESIGN decision 2). A request is acknowledged when all owners have replied.
+
+use std::rc::Rc;
+
+use engine::line::decode::{BadLine, Counts, LineStream, Outbox};
+use engine::line::error::LineError;
+use engine::line::key::UnsafeName;
+
+use super::calls::Call;
+use super::event::{Reply, Request};
+use super::{Core, clock_seconds};
+
+/// A message to an owner has about this many samples at most: what one chunk adds comes on top.
+pub const BATCH_SAMPLES_MAX: usize = 4096;
+
+/// A stream of lines being stored: a request body, a connection, a message.
+#[derive(Debug)]
+pub struct Ingest {
+    core: Rc<Core>,
+    cluster_default: Box<str>,
+    stream: LineStream,
+    outbox: Outbox,
+    call: Call,
+    too_old: u64,
+}
+
+impl Ingest {
+    /// A stream at its beginning.
+    #[must_use]
+    pub fn new(core: &Rc<Core>, cluster_default: &str, bad_line: BadLine) -> Self {
+        Self {
+            core: Rc::clone(core),
+            cluster_default: cluster_default.into(),
+            stream: LineStream::new(bad_line),
+            outbox: Outbox::new(core.cores()),
+            call: Call::new(core),
+            too_old: 0,
+        }
+    }
+
+    /// Decodes the next bytes. Waits only if an owner cannot keep up.
+    ///
+    /// # Errors
+    /// The first bad line, with [`BadLine::Stop`]; then [`Self::finish`] still stores the lines before it.
+    pub async fn push(&mut self, chunk: &[u8]) -> Result<(), LineError> {
+        let result = {
+            let mut router = self.core.router.borrow_mut();
+            self.stream.push(&mut router, &self.cluster_default, clock_seconds(), chunk, &mut self.outbox)
+        };
+        if self.outbox.longest() >= BATCH_SAMPLES_MAX {
+            self.send().await;
+        }
+        result
+    }
+
+    /// The bytes are over: decodes an unfinished last line.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn end_of_stream(&mut self) -> Result<(), LineError> {
+        let mut router = self.core.router.borrow_mut();
+        self.stream.finish(&mut router, &self.cluster_default, clock_seconds(), &mut self.outbox)
+    }
+
+    /// Sends what was decoded to its owners.
+    pub async fn send(&mut self) {
+        for owner in 0..self.outbox.samples.len() {
+            if self.outbox.samples[owner].is_empty() {
+                continue;
+            }
+            self.core.outgoing.room(owner).await;
+            let samples = std::mem::replace(&mut self.outbox.samples[owner], self.core.spare_list());
+            let batch = self.core.router.borrow_mut().seal(owner, samples);
+            self.call.request_now(owner, Request::Write(batch));
+        }
+        let replies = self.call.take_replies();
+        self.take(replies);
+    }
+
+    /// Sends the rest and waits until everything is stored.
+    pub async fn finish(&mut self) {
+        self.send().await;
+        let replies = self.call.replies().await;
+        self.take(replies);
+        self.report();
+    }
+
+    fn take(&mut self, replies: Vec<(usize, Reply)>) {
+        for (_, reply) in replies {
+            let Reply::Written(applied, list) = reply else { unreachable!("writes are replied to as written") };
+            self.too_old += applied.too_old;
+            self.core.put_spare_list(list);
+        }
+    }
+
+    /// Warns of what was rejected since the last time.
+    pub fn report(&mut self) {
+        let counts = std::mem::take(&mut self.stream.counts);
+        let too_old = std::mem::take(&mut self.too_old);
+        self.core.warn_rejected(&counts, too_old);
+    }
+}
+
+impl Drop for Ingest {
+    /// What a broken connection leaves behind was never acknowledged and is not stored; its lists are reused.
+    fn drop(&mut self) {
+        for list in self.outbox.samples.drain(..) {
+            self.core.put_spare_list(list);
+        }
+    }
+}
+
+impl Core {
+    /// Warns of rejected lines, at most once per kind and interval.
+    fn warn_rejected(&self, counts: &Counts, too_old: u64) {
+        let now_ms = crate::runtime::now_ms();
+        let warnings = &self.warnings;
+        if counts.unsafe_names > 0
+            && let Some(more) = warnings.unsafe_name.allow(now_ms)
+        {
+            let name = match counts.first_unsafe {
+                Some(UnsafeName::Cluster) => "cluster",
+                _ => "hostname",
+            };
+            let lines = counts.unsafe_names;
+            tracing::warn!("{lines} lines rejected: their {name} is missing or cannot be a file name ({more} such warnings suppressed)");
+        }
+        if counts.future > 0
+            && let Some(more) = warnings.future.allow(now_ms)
+        {
+            let (lines, limit) = (counts.future, engine::limits::FUTURE_SECONDS_MAX);
+            tracing::warn!("{lines} samples rejected: more than {limit} s ahead of the clock ({more} such warnings suppressed)");
+        }
+        if too_old > 0
+            && let Some(more) = warnings.too_old.allow(now_ms)
+        {
+            tracing::warn!("{too_old} late samples dropped: older than retention-in-memory ({more} such warnings suppressed)");
+        }
+        if let Some(error) = &counts.first_bad
+            && let Some(more) = warnings.bad_line.allow(now_ms)
+        {
+            let lines = counts.bad;
+            tracing::warn!("{lines} bad lines skipped, the first: {error} ({more} such warnings suppressed)");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The mesh: a mailbox for every ordered pair of cores, and a bell for each core.
+//!
+//! A pump is rung only when it sleeps. A full mailbox makes its sender wait: the connection's socket is not
+//! read meanwhile, which is the back-pressure the client feels. Replies never wait for room, they queue at
+//! their sender: a pump that waited could wait for a pump that waits for it. There are at most as many as
+//! there are requests under way.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use engine::sync::doorbell::Doorbell;
+use engine::sync::mailbox::{Receiver, Sender, mailbox};
+
+use super::event::{CallId, CoreEvent, Reply, Request};
+
+/// Messages a mailbox holds; a write is up to [`super::ingest::BATCH_SAMPLES_MAX`] samples.
+const MAILBOX_MESSAGES: usize = 32;
+
+/// What all cores see of each other.
+#[derive(Debug)]
+struct Shared {
+    bells: Vec<Bell>,
+    /// By sender · cores + receiver: the sender found the mailbox full and waits to be rung.
+    /// Writers: the sender (true), the receiver (false). AcqRel swaps: of "flag raised, then looked again" and
+    /// "message taken, then flag read" one sees the other.
+    starved: Vec<AtomicBool>,
+}
+
+#[derive(Debug, Default)]
+struct Bell {
+    doorbell: Doorbell,
+    /// Set by the owner's pump before it sleeps for the first time.
+    waker: OnceLock<Waker>,
+}
+
+impl Shared {
+    fn ring(&self, core: usize) {
+        let bell = &self.bells[core];
+        if bell.doorbell.ring()
+            && let Some(waker) = bell.waker.get()
+        {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// One core's ends of the mesh, on their way to its executor.
+#[derive(Debug)]
+pub struct CoreEnds {
+    /// Which core.
+    pub index: usize,
+    senders: Vec<Mailbox<Sender<CoreEvent>>>,
+    receivers: Vec<Mailbox<Receiver<CoreEvent>>>,
+    shared: &'static Shared,
+}
+
+/// An end of a mailbox; its messages are not shown.
+struct Mailbox<T>(T);
+
+impl<T> std::fmt::Debug for Mailbox<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mailbox")
+    }
+}
+
+/// A mesh of so many cores: the ends of each.
+#[must_use]
+pub fn mesh(cores: usize) -> Vec<CoreEnds> {
+    // Never freed: wakers of one core are dropped nowhere but on it, and a process has one mesh.
+    let shared: &'static Shared = Box::leak(Box::new(Shared {
+        bells: (0..cores).map(|_| Bell::default()).collect(),
+        starved: (0..cores * cores).map(|_| AtomicBool::new(false)).collect(),
+    }));
+    let mut ends: Vec<CoreEnds> = (0..cores)
+        .map(|index| CoreEnds { index, senders: Vec::new(), receivers: Vec::new(), shared })
+        .collect();
+    for from in 0..cores {
+        for to in 0..cores {
+            let (sender, receiver) = mailbox(MAILBOX_MESSAGES);
+            ends[from].senders.push(Mailbox(sender));
+            ends[to].receivers.push(Mailbox(receiver));
+        }
+    }
+    ends
+}
+
+impl CoreEnds {
+    /// How many cores there are.
+    #[must_use]
+    pub fn cores(&self) -> usize {
+        self.senders.len()
+    }
+
+    /// The ends that connections share, and those of the pump.
+    #[must_use]
+    pub fn split(self) -> (Outgoing, Incoming) {
+        let cores = self.cores();
+        let outgoing = Outgoing {
+            index: self.index,
+            senders: RefCell::new(self.senders),
+            replies: RefCell::new((0..cores).map(|_| VecDeque::new()).collect()),
+            replies_waiting: Cell::new(0),
+            waiting_for_room: RefCell::default(),
+            shared: self.shared,
+        };
+        (outgoing, Incoming { index: self.index, receivers: self.receivers, shared: self.shared })
+    }
+}
+
+/// The sending ends of one core.
+#[derive(Debug)]
+pub struct Outgoing {
+    index: usize,
+    senders: RefCell<Vec<Mailbox<Sender<CoreEvent>>>>,
+    /// Replies that found no room, by receiver.
+    replies: RefCell<Vec<VecDeque<CoreEvent>>>,
+    replies_waiting: Cell<usize>,
+    waiting_for_room: RefCell<Vec<Waker>>,
+    shared: &'static Shared,
+}
+
+impl Outgoing {
+    pub(crate) fn cores(&self) -> usize {
+        self.shared.bells.len()
+    }
+
+    /// Waits until a request to `core` can be sent without waiting.
+    pub(crate) async fn room(&self, core: usize) {
+        poll_fn(|context| self.poll_room(core, context)).await;
+    }
+
+    fn poll_room(&self, core: usize, context: &Context<'_>) -> Poll<()> {
+        let has_room = || {
+            self.replies.borrow()[core].is_empty() && self.senders.borrow_mut()[core].0.has_room()
+        };
+        if has_room() {
+            return Poll::Ready(());
+        }
+        self.shared.starved[self.index * self.cores() + core].swap(true, Ordering::AcqRel);
+        if has_room() {
+            return Poll::Ready(());
+        }
+        self.waiting_for_room.borrow_mut().push(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Sends a request, which must have [room](Self::room).
+    ///
+    /// # Panics
+    /// If there is none: a bug, the caller awaited something in between.
+    pub(crate) fn send_request(&self, core: usize, call: CallId, request: Request) {
+        let sent = self.senders.borrow_mut()[core].0.send(CoreEvent::Request(call, request));
+        assert!(sent.is_ok(), "requests are sent when there is room");
+        self.shared.ring(core);
+    }
+
+    /// Sends a reply, now or as soon as there is room.
+    pub(crate) fn send_reply(&self, core: usize, call: CallId, reply: Reply) {
+        let mut queue = self.replies.borrow_mut();
+        let event = CoreEvent::Reply(call, reply);
+        let refused = if queue[core].is_empty() {
+            self.senders.borrow_mut()[core].0.send(event).err()
+        } else {
+            Some(event)
+        };
+        match refused {
+            None => self.shared.ring(core),
+            Some(event) => {
+                queue[core].push_back(event);
+                self.replies_waiting.set(self.replies_waiting.get() + 1);
+            }
+        }
+    }
+
+    /// Called by the pump at every turn: sends queued replies and wakes those who wait for room.
+    pub(super) fn flush(&self) {
+        if self.replies_waiting.get() > 0 {
+            self.flush_replies();
+        }
+        for waker in self.waiting_for_room.borrow_mut().drain(..) {
+            waker.wake();
+        }
+    }
+
+    fn flush_replies(&self) {
+        let mut senders = self.senders.borrow_mut();
+        for (core, queue) in self.replies.borrow_mut().iter_mut().enumerate() {
+            let sender = &mut senders[core].0;
+            let mut sent = 0;
+            while !queue.is_empty() && sender.has_room() {
+                let event = queue.pop_front().expect("not empty");
+                assert!(sender.send(event).is_ok(), "there is room");
+                sent += 1;
+            }
+            if !queue.is_empty() {
+                self.shared.starved[self.index * self.shared.bells.len() + core].swap(true, Ordering::AcqRel);
+            }
+            if sent > 0 {
+                self.replies_waiting.set(self.replies_waiting.get() - sent);
+                self.shared.ring(core);
+            }
+        }
+    }
+}
+
+/// The receiving ends of one core, owned by its pump.
+#[derive(Debug)]
+pub struct Incoming {
+    index: usize,
+    receivers: Vec<Mailbox<Receiver<CoreEvent>>>,
+    shared: &'static Shared,
+}
+
+impl Incoming {
+    pub(super) fn cores(&self) -> usize {
+        self.receivers.len()
+    }
+
+    /// The oldest message of a core.
+    pub(super) fn receive(&mut self, from: usize) -> Option<CoreEvent> {
+        self.receivers[from].0.receive()
+    }
+
+    /// Messages of `from` were taken: if it waited for room, it is rung.
+    pub(super) fn made_room(&self, from: usize) {
+        let starved = &self.shared.starved[from * self.cores() + self.index];
+        if starved.swap(false, Ordering::AcqRel) {
+            self.shared.ring(from);
+        }
+    }
+
+    /// Sleeps until a message is there or the bell is rung. May return early.
+    pub(super) async fn sleep(&mut self) {
+        let mut slept = false;
+        poll_fn(|context| {
+            let bell = &self.shared.bells[self.index];
+            if slept {
+                bell.doorbell.awake();
+                return Poll::Ready(());
+            }
+            let waker = bell.waker.get_or_init(|| context.waker().clone());
+            debug_assert!(waker.will_wake(context.waker()), "a pump is one task for its whole life");
+            bell.doorbell.going_to_sleep();
+            if self.receivers.iter_mut().any(|receiver| !receiver.0.is_empty()) {
+                bell.doorbell.awake();
+                return Poll::Ready(());
+            }
+            slept = true;
+            Poll::Pending
+        })
+        .await;
+    }
+}

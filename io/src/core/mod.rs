@@ -1,0 +1,127 @@
+//! One core: its pump, its side of the mesh, and what its connections share.
+//!
+//! The [`pump`] alone owns the shard. Connection tasks talk to it, and to the pumps of other cores, in
+//! [`event`]s through the [`mesh`], and wait for replies with [`calls`]; [`ingest`] is the way of lines.
+
+pub mod calls;
+pub mod event;
+pub mod ingest;
+pub mod mesh;
+pub mod pump;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use engine::config::Metrics;
+use engine::series::route::{Router, Sample};
+
+use self::calls::Calls;
+use self::mesh::{CoreEnds, Outgoing};
+use crate::telemetry::RateLimit;
+
+/// Sample lists kept for the next request.
+const SPARE_LISTS_MAX: usize = 64;
+/// Time between two warnings of one kind.
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What the connections and the pump of one core share.
+#[derive(Debug)]
+pub struct Core {
+    /// Which one it is.
+    pub index: usize,
+    /// Most values a query may answer.
+    pub query_values_max: u64,
+    pub(crate) router: RefCell<Router>,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) calls: Calls,
+    spare: RefCell<Vec<Vec<Sample>>>,
+    warnings: Warnings,
+}
+
+/// One limiter for each kind of warning that input can cause.
+#[derive(Debug)]
+struct Warnings {
+    unsafe_name: RateLimit,
+    future: RateLimit,
+    too_old: RateLimit,
+    bad_line: RateLimit,
+}
+
+impl Core {
+    /// The shared part of a core, and the ends of its mailboxes for the pump.
+    #[must_use]
+    pub fn new(ends: CoreEnds, metrics: Arc<Metrics>, seed: u64, query_values_max: u64) -> (Rc<Self>, mesh::Incoming) {
+        let index = ends.index;
+        let cores = ends.cores();
+        let (outgoing, incoming) = ends.split();
+        let core = Self {
+            index,
+            query_values_max,
+            router: RefCell::new(Router::new(metrics, cores, seed)),
+            outgoing,
+            calls: Calls::default(),
+            spare: RefCell::default(),
+            warnings: Warnings {
+                unsafe_name: RateLimit::new(WARN_INTERVAL),
+                future: RateLimit::new(WARN_INTERVAL),
+                too_old: RateLimit::new(WARN_INTERVAL),
+                bad_line: RateLimit::new(WARN_INTERVAL),
+            },
+        };
+        (Rc::new(core), incoming)
+    }
+
+    /// How many cores there are.
+    #[must_use]
+    pub fn cores(&self) -> usize {
+        self.outgoing.cores()
+    }
+
+    /// An empty list with memory of an earlier one.
+    pub(crate) fn spare_list(&self) -> Vec<Sample> {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a list back whose samples were stored.
+    pub(crate) fn put_spare_list(&self, mut list: Vec<Sample>) {
+        let mut spare = self.spare.borrow_mut();
+        if list.capacity() > 0 && spare.len() < SPARE_LISTS_MAX {
+            list.clear();
+            spare.push(list);
+        }
+    }
+}
+
+/// The time of the clock, in seconds since 1970.
+#[must_use]
+pub fn clock_seconds() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Counts down the cores whose connections are still open; the pumps run until it is zero.
+#[derive(Clone, Debug)]
+pub struct Draining(Arc<std::sync::atomic::AtomicUsize>);
+
+impl Draining {
+    /// So many cores have connections.
+    #[must_use]
+    pub fn new(cores: usize) -> Self {
+        Self(Arc::new(cores.into()))
+    }
+
+    /// One core's connections are closed.
+    pub fn core_drained(&self) {
+        // AcqRel: what the core sent before this is in the mailboxes when a pump reads zero.
+        self.0.fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
+    }
+
+    /// Whether all are.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Acquire) == 0
+    }
+}
+

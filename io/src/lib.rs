@@ -1,0 +1,13 @@
+//! The daemon around the engine: executors, sockets, HTTP, raw TCP, configuration.
+//!
+//! [`boot`] starts it: settings, one [`core`] per CPU on the [`runtime`], listeners that feed it ([`listen`]) and
+//! answer ([`api`]). It holds no rule of the domain; those are in the engine.
+
+pub mod api;
+pub mod boot;
+pub mod command_line;
+pub mod core;
+pub mod listen;
+pub mod runtime;
+pub mod settings;
+pub mod telemetry;

@@ -1,0 +1,5 @@
+//! Listeners: from accepted connections to requests and streams of lines.
+
+pub mod connections;
+pub mod http;
+pub mod tcp;

@@ -1,0 +1,80 @@
+//! One raw TCP connection: a stream of line-protocol lines.
+//!
+//! Nothing is answered. A bad line is skipped, counted and warned of. When the client closes its sending
+//! side, everything it sent is stored before ours is closed: an orderly close is the acknowledgement.
+
+use std::rc::Rc;
+
+use engine::line::decode::BadLine;
+use futures_lite::FutureExt;
+
+use super::connections::{CloseSignal, ConnectionHandle};
+use crate::core::Core;
+use crate::core::ingest::Ingest;
+use crate::runtime::Stream;
+
+/// Size of a connection's buffer at first, and when it is busy.
+const BUFFER_BYTES_MIN: usize = 4 * 1024;
+const BUFFER_BYTES_MAX: usize = 256 * 1024;
+
+/// How a read ended.
+enum Received {
+    Bytes(usize),
+    End,
+    Broken,
+    Signal(CloseSignal),
+}
+
+/// Stores the lines of a connection until the client closes it, it breaks or stalls, or the daemon stops.
+pub async fn serve(mut stream: Stream, core: Rc<Core>, cluster_default: Rc<str>, connection: ConnectionHandle) {
+    let mut ingest = Ingest::new(&core, &cluster_default, BadLine::Skip);
+    let mut buffer = vec![0; BUFFER_BYTES_MIN];
+    loop {
+        let received = read(&mut stream, &mut buffer, &connection).await;
+        match received {
+            Received::Bytes(bytes) => {
+                let Ok(()) = ingest.push(&buffer[..bytes]).await else {
+                    unreachable!("bad lines of a stream are skipped");
+                };
+                ingest.send().await;
+                ingest.report();
+                // Memory follows the traffic: a quiet connection keeps a small buffer.
+                if bytes == buffer.len() && bytes < BUFFER_BYTES_MAX {
+                    buffer.resize(bytes * 2, 0);
+                } else if bytes < buffer.len() / 8 && buffer.len() > BUFFER_BYTES_MIN {
+                    buffer.truncate(buffer.len() / 2);
+                    buffer.shrink_to_fit();
+                }
+            }
+            Received::End => {
+                let Ok(()) = ingest.end_of_stream() else {
+                    unreachable!("bad lines of a stream are skipped");
+                };
+                ingest.finish().await;
+                if let Err(error) = stream.shutdown_write().await {
+                    tracing::debug!("TCP connection not closed in order: {error}");
+                }
+                return;
+            }
+            // What was complete is stored; without an orderly close nothing was acknowledged.
+            Received::Broken | Received::Signal(_) => {
+                ingest.finish().await;
+                return;
+            }
+        }
+    }
+}
+
+async fn read(stream: &mut Stream, buffer: &mut [u8], connection: &ConnectionHandle) -> Received {
+    let read = async {
+        match stream.read(buffer).await {
+            Ok(0) => Received::End,
+            Ok(bytes) => Received::Bytes(bytes),
+            Err(error) => {
+                tracing::debug!("TCP connection broken: {error}");
+                Received::Broken
+            }
+        }
+    };
+    read.or(async { Received::Signal(connection.closing(None).await) }).await
+}
