@@ -161,7 +161,7 @@ fn normal_debug(text: &str) -> Value {
 /// Error wording is free; that there is an error is not.
 fn hide_errors(value: Value) -> Value {
     match value {
-        Value::String(text) => Value::String(hide_errors_in_text(&text)),
+        Value::String(text) => Value::String(store::hide_errors(&text)),
         Value::Array(items) => items.into_iter().map(hide_errors).collect(),
         Value::Object(members) => {
             let hide = |(key, item): (String, Value)| {
@@ -172,24 +172,6 @@ fn hide_errors(value: Value) -> Value {
         }
         other => other,
     }
-}
-
-fn hide_errors_in_text(text: &str) -> String {
-    const KEY: &str = r#""error":""#;
-    let mut parts = text.split(KEY);
-    let mut hidden = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let mut escaped = false;
-        let end = part.find(|character| {
-            let ends = character == '"' && !escaped;
-            escaped = character == '\\' && !escaped;
-            ends
-        });
-        hidden.push_str(KEY);
-        hidden.push('*');
-        hidden.push_str(&part[end.expect("an error's text is closed")..]);
-    }
-    hidden
 }
 
 /// Equality as JSON means it: 1 and 1.0 are the same number, the order of members does not count.

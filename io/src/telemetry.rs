@@ -186,6 +186,9 @@ impl Visit for FieldsOnly<'_> {
     }
 }
 
+/// Time between two warnings of one kind that input or peers can cause.
+pub const WARN_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Lets one event through per interval and counts the others: one limiter for each kind of warning.
 /// Belongs to one thread; each core has its own.
 #[derive(Debug)]

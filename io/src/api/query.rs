@@ -28,7 +28,7 @@ const ENCODED_BYTES_MIN: u64 = 1024;
 /// # Errors
 /// 400 for a body that is no query, or an answer that would be too large.
 pub async fn query(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResponse, Refusal> {
-    let coding = encoding::negotiate(request.headers().get(ACCEPT_ENCODING));
+    let coding = encoding::negotiate(request.headers().get_all(ACCEPT_ENCODING));
     let body = whole_body(request).await?;
     let query = QueryRequest::parse(&body).map_err(Refusal::bad_request)?;
     drop(body);

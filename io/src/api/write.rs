@@ -22,7 +22,7 @@ use crate::core::ingest::Ingest;
 /// 400 for a bad line (those before it are stored), a damaged or broken body; 415 for an unknown encoding.
 pub async fn write(core: Rc<Core>, mut request: Request<Incoming>) -> Result<ApiResponse, Refusal> {
     let cluster = parameter(&request, "cluster").unwrap_or_default().into_owned();
-    let mut decoder = encoding::decoder(request.headers().get(CONTENT_ENCODING)).map_err(|error| Refusal {
+    let mut decoder = encoding::decoder(request.headers().get_all(CONTENT_ENCODING)).map_err(|error| Refusal {
         status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
         message: error.to_string(),
     })?;

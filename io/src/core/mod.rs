@@ -12,19 +12,17 @@ pub mod pump;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine::config::Metrics;
 use engine::series::route::{Router, Sample};
 
 use self::calls::Calls;
 use self::mesh::{CoreEnds, Outgoing};
-use crate::telemetry::RateLimit;
+use crate::telemetry::{RateLimit, WARN_INTERVAL};
 
 /// Sample lists kept for the next request.
 const SPARE_LISTS_MAX: usize = 64;
-/// Time between two warnings of one kind.
-const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the connections and the pump of one core share.
 #[derive(Debug)]

@@ -19,14 +19,13 @@ use std::{
 
 use futures_lite::FutureExt;
 
-use crate::runtime::{Activity, StopFlag, Stream, WarnRate, next_tick, now_ms, sleep, spawn};
+use crate::telemetry::{RateLimit, WARN_INTERVAL};
+use crate::runtime::{Activity, StopFlag, Stream, next_tick, now_ms, sleep, spawn};
 
 /// Time between two sweeps.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two sweeps once the stop flag is up.
 const STOP_SWEEP_INTERVAL: Duration = Duration::from_millis(50);
-/// At most one warning about refused connections per this time.
-const WARN_INTERVAL_MS: u64 = 10_000;
 
 /// The bounds of a [`ConnectionTable`].
 #[derive(Clone, Debug)]
@@ -57,7 +56,7 @@ pub struct ConnectionTable {
     next_id: Cell<u64>,
     refused: Cell<u64>,
     swept: Cell<u64>,
-    warn_rate: WarnRate,
+    warn_rate: RateLimit,
 }
 
 /// The table's side of one connection.
@@ -103,7 +102,7 @@ impl ConnectionTable {
             next_id: Cell::new(0),
             refused: Cell::new(0),
             swept: Cell::new(0),
-            warn_rate: WarnRate::new(WARN_INTERVAL_MS),
+            warn_rate: RateLimit::new(WARN_INTERVAL),
         });
         spawn("connection sweep", sweep_until_gone(Rc::downgrade(&table), stop));
         table
@@ -113,7 +112,7 @@ impl ConnectionTable {
     pub fn register(self: &Rc<Self>, stream: &Stream) -> Option<ConnectionHandle> {
         if self.open.borrow().len() >= self.limits.connections_max {
             self.refused.set(self.refused.get() + 1);
-            if let Some(more) = self.warn_rate.admit() {
+            if let Some(more) = self.warn_rate.allow(now_ms()) {
                 tracing::warn!(
                     "connection from {} refused: {} are open on this core ({more} more not reported)",
                     stream.peer().map_or_else(|| "?".to_owned(), |peer| peer.to_string()),

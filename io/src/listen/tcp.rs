@@ -8,7 +8,7 @@ use std::rc::Rc;
 use engine::line::decode::BadLine;
 use futures_lite::FutureExt;
 
-use super::connections::{CloseSignal, ConnectionHandle};
+use super::connections::ConnectionHandle;
 use crate::core::Core;
 use crate::core::ingest::Ingest;
 use crate::runtime::Stream;
@@ -22,7 +22,8 @@ enum Received {
     Bytes(usize),
     End,
     Broken,
-    Signal(CloseSignal),
+    /// The daemon stops, or the client has stalled.
+    Asked,
 }
 
 /// Stores the lines of a connection until the client closes it, it breaks or stalls, or the daemon stops.
@@ -57,7 +58,7 @@ pub async fn serve(mut stream: Stream, core: Rc<Core>, cluster_default: Rc<str>,
                 return;
             }
             // What was complete is stored; without an orderly close nothing was acknowledged.
-            Received::Broken | Received::Signal(_) => {
+            Received::Broken | Received::Asked => {
                 ingest.finish().await;
                 return;
             }
@@ -76,5 +77,9 @@ async fn read(stream: &mut Stream, buffer: &mut [u8], connection: &ConnectionHan
             }
         }
     };
-    read.or(async { Received::Signal(connection.closing(None).await) }).await
+    let asked = async {
+        connection.closing(None).await;
+        Received::Asked
+    };
+    read.or(asked).await
 }

@@ -15,21 +15,19 @@ use std::{
     io,
     net::{Shutdown, SocketAddr},
     pin::Pin,
-    rc::Rc,
     time::Duration,
 };
 
 use futures_lite::{AsyncRead, FutureExt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::{StopFlag, Stream, WarnRate, sleep, spawn, yield_if_needed};
+use super::{StopFlag, Stream, now_ms, sleep, spawn, yield_if_needed};
+use crate::telemetry::{RateLimit, WARN_INTERVAL};
 
 /// Connections that the kernel completes before they are accepted.
 const BACKLOG: i32 = 1024;
 /// How long accepting pauses when the process or the machine has run out of something.
 const BACK_OFF: Duration = Duration::from_millis(50);
-/// At most one warning about failing accepts per this time.
-const WARN_INTERVAL_MS: u64 = 10_000;
 
 /// A bound, listening TCP socket. Not yet tied to a core: bind all of them on the main thread, then move one to each.
 #[derive(Debug)]
@@ -81,13 +79,12 @@ impl Listener {
     /// On a thread without executor.
     pub fn accept_loop(self, on_connection: impl Fn(Stream, Option<SocketAddr>) + 'static, stop: StopFlag) {
         spawn("accept", async move {
-            let warn_rate = WarnRate::new(WARN_INTERVAL_MS);
-            let stopped = Rc::new(stop.clone());
+            let warn_rate = RateLimit::new(WARN_INTERVAL);
             loop {
                 let pause = match self.accept_all(&on_connection).await {
                     Ok(()) => None,
                     Err(error) => {
-                        if let Some(more) = warn_rate.admit() {
+                        if let Some(more) = warn_rate.allow(now_ms()) {
                             let local = self.local;
                             tracing::warn!("cannot accept on {local}: {error} ({more} more not reported)");
                         }
@@ -104,7 +101,7 @@ impl Listener {
                         sleep(BACK_OFF).await;
                     }
                 };
-                wait.or(stopped.stopped()).await;
+                wait.or(stop.stopped()).await;
             }
             // shutdown and not only close: a wait of the ring may still hold the socket open for a moment.
             let _ = self.socket.shutdown(Shutdown::Both);
@@ -138,10 +135,7 @@ impl Listener {
         // that. Reading a listening socket fails once it is readable; only the waiting matters. The duplicate
         // lives as long as one wait, and there is one wait per burst of connections.
         let mut waiter = glommio::net::TcpStream::from(self.socket.try_clone()?);
-        poll_fn(|context| {
-            Pin::new(&mut waiter).poll_read(context, &mut [0]).map(|_not_connected| ())
-        })
-        .await;
+        poll_fn(|context| Pin::new(&mut waiter).poll_read(context, &mut [0]).map(|_not_connected| ())).await;
         Ok(())
     }
 }

@@ -15,7 +15,6 @@ mod probe;
 mod stop;
 mod stream;
 mod ticker;
-mod warn_rate;
 
 pub use activity::Activity;
 pub use affinity::usable_cpus;
@@ -25,7 +24,6 @@ pub use probe::{ProbeError, probe};
 pub use stop::StopFlag;
 pub use stream::Stream;
 pub use ticker::{TICK_MS, next_tick, now_ms};
-pub use warn_rate::WarnRate;
 
 #[cfg(test)]
 pub(crate) mod testing;

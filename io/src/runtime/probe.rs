@@ -48,8 +48,8 @@ pub enum ProbeError {
     /// Something else forbids it.
     #[error(
         "io_uring cannot be used: {detail}. In a container, run with a seccomp profile that allows io_uring_setup, \
-         io_uring_enter and io_uring_register (or --security-opt seccomp=unconfined); under systemd, allow @io-event \
-         and io_uring in SystemCallFilter=; the kernel must be 5.8 or newer"
+         io_uring_enter and io_uring_register (or --security-opt seccomp=unconfined); under systemd, add these three to \
+         SystemCallFilter=; the kernel must be 5.8 or newer"
     )]
     Unusable {
         /// What the attempt ended with.
@@ -110,7 +110,11 @@ fn try_executor() -> Result<(), String> {
     panic::set_hook(previous);
     match ended {
         Ok(Ok(result)) => result,
-        Ok(Err(panic)) => Err(panic_text(&*panic)),
+        Ok(Err(panic)) => Err(match panic_text(&*panic) {
+            // The library takes every refusal for an old kernel.
+            text if text.starts_with("Failed to register a probe") => "the kernel refuses it".to_owned(),
+            text => text,
+        }),
         Err(error) => Err(error.to_string()),
     }
 }

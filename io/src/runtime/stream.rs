@@ -30,7 +30,8 @@ use nix::{
 
 use super::Activity;
 
-/// Bytes of the buffer between socket and hyper: larger ones fall out of the cache and made ingest slower.
+/// Bytes of the buffer between socket and hyper, and so its largest read. With 256 KiB, bodies of 300 KB cost a third more
+/// CPU: the bytes have left the cache before they are copied on.
 const SCRATCH_BYTES: usize = 128 * 1024;
 
 thread_local! {

@@ -1,13 +1,13 @@
 //! The heartbeat of an executor: one task per core that fires every 5 ms.
 //!
-//! It is what keeps three promises of the runtime:
+//! glommio trap: it can park with runnable tasks. If the preempt timer fires before the first task of a turn has run (the
+//! thread was descheduled), the turn ends, nothing seems to be left to do, and the executor sleeps until its ring reports
+//! something. The ticker's timer is such an event, so the stall ends within a tick. But the ticker may itself be one of
+//! the runnable tasks, and then no timer of its own is armed: hence the guards, tasks that do nothing but keep a later
+//! timer pending. Never remove any of them.
 //!
-//! - glommio trap "it can park with runnable tasks": when the preempt timer fires before the first queue of a turn has
-//!   run, the executor goes to sleep although tasks are ready, and only an event of the ring wakes it. The ticker's
-//!   timer is such an event, so the stall ends within a tick. Never remove it, never make it slower than a stall may last.
-//! - A task that keeps its queue busy is preempted, and the rings are polled, at the ticker's timer (the default
-//!   preempt timer alone would let network events wait 100 ms).
-//! - The coarse clock costs no system call per read or write: [`now_ms`] is a cell that the tick updates.
+//! Besides, the tick sets the coarse clock, so that stamping a connection costs no system call, and wakes whoever
+//! looks at something that other threads change.
 
 use std::{
     cell::{Cell, RefCell},
@@ -18,8 +18,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::{sleep, spawn};
+
 /// Milliseconds between two ticks.
 pub const TICK_MS: u64 = 5;
+
+/// How far ahead the guards keep a timer pending. The thread must have been descheduled for longer than the longest, and
+/// then once more within microseconds, for all of them to be runnable when the executor parks.
+const GUARD_INTERVALS: [Duration; 2] = [Duration::from_millis(31), Duration::from_millis(499)];
 
 thread_local! {
     /// Milliseconds since the process's epoch at the last tick; 0 on threads that have no ticker.
@@ -70,11 +76,20 @@ impl Future for NextTick {
     }
 }
 
-/// The task itself; runs as long as the executor.
-pub(super) async fn run() {
-    loop {
-        tick();
-        glommio::timer::sleep(Duration::from_millis(TICK_MS)).await;
+/// Starts ticker and guards on this executor. The first tick is within the call: the clock is set when it returns.
+pub(super) fn start() {
+    spawn("ticker", async {
+        loop {
+            tick();
+            sleep(Duration::from_millis(TICK_MS)).await;
+        }
+    });
+    for interval in GUARD_INTERVALS {
+        spawn("ticker guard", async move {
+            loop {
+                sleep(interval).await;
+            }
+        });
     }
 }
 
@@ -107,7 +122,7 @@ mod tests {
     use std::{cell::Cell, rc::Rc};
 
     use super::*;
-    use crate::runtime::{spawn, testing::on_core};
+    use crate::runtime::testing::on_core;
 
     #[test]
     fn the_clock_follows_real_time_while_a_core_runs() {

@@ -174,8 +174,8 @@ fn running_out_of_descriptors_pauses_accepting_and_does_not_end_it() {
         },
     );
     let Some(output) = child else { return };
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned()
-        + &String::from_utf8_lossy(&output.stdout);
+    let stderr =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "signal {:?}: {stderr}", output.status.signal());
     assert_eq!(stderr.matches("cannot accept").count(), 1, "one warning, rate-limited: {stderr}");
 }

@@ -1,0 +1,192 @@
+//! A chain against the model's chain: any order of writes, frees and reads (SPEC section 1; late samples: section 9, 6).
+
+mod model;
+
+use engine::memory::chain::{Chain, Run, Span, Written};
+use engine::memory::pool::Pool;
+use model::chain as naive;
+use model::generate::{BASE, settings, time};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chain_model.proptest-regressions");
+/// Older late samples are refused; well within what the histories reach back to.
+const RETENTION_SECONDS: i64 = 60_000;
+
+/// What happens to a chain; times in slots and seconds behind the newest time written.
+#[derive(Clone, Debug)]
+enum Event {
+    /// So many samples, one per slot.
+    InOrder { count: i64, jitter: i64 },
+    /// One sample behind a gap.
+    Skip { slots: i64, seconds: i64 },
+    /// One sample that comes late; 0 slots writes the newest again.
+    Late { slots: i64, seconds: i64 },
+    /// Late samples that follow each other.
+    LateRun { slots: i64, count: i64 },
+    Free { slots: i64 },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let count = prop_oneof![6 => 1..20i64, 1 => 500..530i64];
+    let back = || prop_oneof![3 => 0..20i64, 2 => 0..600i64, 2 => 0..3000i64];
+    prop_oneof![
+        5 => (count, 0..70i64).prop_map(|(count, jitter)| Event::InOrder { count, jitter }),
+        3 => (prop_oneof![0..20i64, 0..1500i64], 0..60i64).prop_map(|(slots, seconds)| Event::Skip { slots, seconds }),
+        6 => (back(), 0..60i64).prop_map(|(slots, seconds)| Event::Late { slots, seconds }),
+        2 => (back(), 1..40i64).prop_map(|(slots, count)| Event::LateRun { slots, count }),
+        1 => back().prop_map(|slots| Event::Free { slots }),
+    ]
+}
+
+/// Both chains, side by side.
+struct Pair {
+    real: Chain,
+    naive: naive::Chain,
+    pool: Pool,
+    newest: i64,
+    value: f64,
+}
+
+impl Pair {
+    fn new(frequency: i64) -> Self {
+        let (real, naive) = (Chain::new(frequency), naive::Chain::new(frequency));
+        Self { real, naive, pool: Pool::default(), newest: BASE, value: 0.0 }
+    }
+
+    /// Writes to both; a stored sample can be read at its slot right away.
+    fn write(&mut self, time: i64) -> Result<(), TestCaseError> {
+        self.value += 1.0;
+        let oldest = self.newest - RETENTION_SECONDS;
+        let was_empty = self.real.is_empty();
+        let stored = self.real.write(time, self.value, oldest, &mut self.pool) == Written::Stored;
+        prop_assert_eq!(stored, self.naive.write(time, self.value, oldest));
+        prop_assert!(stored || (time < oldest && !was_empty), "only samples before the retention are refused");
+        if stored {
+            let (index, slot) = self.naive.place(time).expect("it was stored");
+            let frequency = self.naive.frequency;
+            let middle = self.naive.buffers[index].first_write(frequency) + slot as i64 * frequency;
+            prop_assert!((middle - time).abs() <= frequency, "a sample stays within a slot of its time");
+            prop_assert_eq!(values(&self.real, middle, middle + 1), [self.value]);
+        }
+        self.newest = self.newest.max(time);
+        Ok(())
+    }
+
+    fn apply(&mut self, event: &Event) -> Result<(), TestCaseError> {
+        let frequency = self.real.frequency();
+        match *event {
+            Event::InOrder { count, jitter } => {
+                let start = self.newest;
+                for index in 1..=count {
+                    self.write(start + index * frequency + (index * 7919) % (jitter + 1))?;
+                }
+            }
+            Event::Skip { slots, seconds } => self.write(self.newest + slots * frequency + seconds)?,
+            Event::Late { slots, seconds } => self.write(self.newest - slots * frequency - seconds)?,
+            Event::LateRun { slots, count } => {
+                let start = self.newest - slots * frequency;
+                for index in 0..count {
+                    self.write(start + index * frequency)?;
+                }
+            }
+            Event::Free { slots } => {
+                let to = self.newest - slots * frequency;
+                prop_assert_eq!(self.real.free_before(to, &mut self.pool), self.naive.free_before(to));
+            }
+        }
+        self.check_buffers()
+    }
+
+    fn check_buffers(&self) -> Result<(), TestCaseError> {
+        let real: Vec<(i64, Vec<u64>)> =
+            self.real.buffers().map(|buffer| (buffer.start(), bits(buffer.values()))).collect();
+        let naive: Vec<(i64, Vec<u64>)> =
+            self.naive.buffers.iter().map(|buffer| (buffer.start, bits(&buffer.values))).collect();
+        prop_assert_eq!(real, naive);
+        Ok(())
+    }
+
+    fn check_read(&self, from: i64, to: i64) -> Result<(), TestCaseError> {
+        let mut found = Vec::new();
+        let span = self.real.read(from, to, |run| match run {
+            Run::Missing(count) => found.resize(found.len() + count, f64::NAN),
+            Run::Stored(values) => found.extend_from_slice(values),
+        });
+        let naive = self.naive.read(from, to);
+        let expected = naive.as_ref().map(|read| Span { from: read.from, to: read.to, values: read.values.len() });
+        prop_assert_eq!(span, expected, "read of {} to {}", from, to);
+        prop_assert_eq!(self.real.span(from, to), span);
+        prop_assert_eq!(bits(&found), naive.map_or(Vec::new(), |read| bits(&read.values)));
+        Ok(())
+    }
+}
+
+/// NaN equals NaN in these.
+fn bits(values: &[f64]) -> Vec<u64> {
+    values.iter().map(|value| if value.is_nan() { u64::MAX } else { value.to_bits() }).collect()
+}
+
+fn values(chain: &Chain, from: i64, to: i64) -> Vec<f64> {
+    let mut found = Vec::new();
+    chain.read(from, to, |run| match run {
+        Run::Missing(count) => found.resize(found.len() + count, f64::NAN),
+        Run::Stored(values) => found.extend_from_slice(values),
+    });
+    found
+}
+
+proptest! {
+    #![proptest_config(settings(300, REGRESSIONS))]
+
+    #[test]
+    fn any_history_reads_as_the_model_does(
+        frequency in select(vec![1i64, 10, 60, 7]),
+        events in vec(event(), 1..14),
+        ranges in vec((time(), time()), 4),
+        near in vec((-1700..20i64, 0..60i64, -3..1200i64, 0..60i64), 12),
+    ) {
+        let mut pair = Pair::new(frequency);
+        for event in &events {
+            pair.apply(event)?;
+        }
+        for (from, to) in ranges {
+            pair.check_read(from, to)?;
+        }
+        for (slots, seconds, span_slots, span_seconds) in near {
+            let from = pair.newest + slots * frequency + seconds;
+            pair.check_read(from, from + span_slots * frequency + span_seconds)?;
+        }
+        // Around every border between buffers.
+        for buffer in pair.naive.buffers.clone() {
+            for border in [buffer.start, buffer.end(frequency)] {
+                for from in [border - 515 * frequency - 1, border - frequency, border - 1, border] {
+                    for to in [border, border + 1, border + 2 * frequency] {
+                        pair.check_read(from, to)?;
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn reading_never_panics(
+        frequency in select(vec![1i64, 7, 60, 2_592_000]),
+        times in vec(prop_oneof![time(), -99_999_999_999..99_999_999_999i64], 1..6),
+        from: i64,
+        to: i64,
+    ) {
+        let mut chain = Chain::new(frequency);
+        let mut pool = Pool::default();
+        for time in times {
+            chain.write(time.clamp(-99_999_999_999, 99_999_999_999), 1.0, i64::MIN, &mut pool);
+        }
+        for (from, to) in [(from, to), (i64::MIN, i64::MAX), (i64::MAX, i64::MIN), (from, from), (0, to)] {
+            if let Some(span) = chain.span(from, to) {
+                prop_assert!(span.from >= from);
+                prop_assert_eq!(span.to - span.from, span.values as i64 * frequency);
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Answers to queries against the model's, byte for byte (SPEC section 4).
+
+mod model;
+mod store;
+
+use model::Model;
+use model::generate::{BASE, Event, history, metrics, request, settings};
+use model::query::Request;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use store::{Answer, Store, hide_errors};
+
+const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/query_model.proptest-regressions");
+/// Everything in the histories is younger, and older than this.
+const RETENTION_SECONDS: i64 = 10_000_000;
+const NOW: i64 = BASE + 1_000_000;
+/// Small enough that a test writes every answer out.
+const VALUES_MAX: u64 = 500_000;
+
+fn replay(store: &mut Store, events: &[Event]) {
+    for event in events {
+        match event {
+            Event::Write { runs, tagged } => {
+                let samples = runs.iter().flat_map(|run| run.samples(*tagged));
+                let body: String = samples.map(|sample| sample.line).collect();
+                let cluster = if *tagged { "other" } else { runs[0].cluster() };
+                store.write(cluster, &body, NOW).result.expect("the lines are good");
+            }
+            Event::Free { selectors, to } => {
+                let body = format!("{selectors:?}");
+                assert_eq!(store.free(body.as_bytes(), Some(*to)).status, 200);
+            }
+        }
+    }
+}
+
+fn replay_on_model(model: &mut Model, events: &[Event]) {
+    for event in events {
+        match event {
+            Event::Write { runs, tagged } => {
+                for sample in runs.iter().flat_map(|run| run.samples(*tagged)) {
+                    model.write(&sample.path, sample.metric, sample.time, sample.value, NOW);
+                }
+            }
+            Event::Free { selectors, to } => {
+                model.free(selectors, *to);
+            }
+        }
+    }
+}
+
+fn check(store: &Store, model: &Model, request: &Request) -> Result<(), TestCaseError> {
+    let mut answer = store.query(request.to_json().as_bytes(), VALUES_MAX);
+    answer.body = hide_errors(&answer.body);
+    let expected = model.query(request);
+    // Rows count as well, in a way that is nobody's business.
+    let (least, most) = (expected.values, expected.values + expected.rows);
+    if least > u128::from(VALUES_MAX) {
+        prop_assert_eq!(answer, Answer::bad_request());
+    } else if most <= u128::from(VALUES_MAX) {
+        let text = expected.text.expect("it is small");
+        prop_assert_eq!(&answer, &Answer::ok(text), "{}", request.to_json());
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(settings(192, REGRESSIONS))]
+
+    #[test]
+    fn any_query_is_answered_as_the_model_does(
+        cores in 1..=4usize,
+        events in history(6),
+        requests in vec(request(), 6),
+    ) {
+        let mut store = Store::new(&metrics(), cores, RETENTION_SECONDS);
+        let mut model = Model::new(&metrics(), RETENTION_SECONDS);
+        replay(&mut store, &events);
+        replay_on_model(&mut model, &events);
+        for request in &requests {
+            check(&store, &model, request)?;
+        }
+    }
+
+    #[test]
+    fn the_number_of_cores_changes_no_answer(events in history(4), requests in vec(request(), 4)) {
+        let mut stores: Vec<Store> =
+            (1..=4).map(|cores| Store::new(&metrics(), cores, RETENTION_SECONDS)).collect();
+        stores.iter_mut().for_each(|store| replay(store, &events));
+        for request in &requests {
+            let json = request.to_json();
+            let answers = stores.iter().map(|store| store.query(json.as_bytes(), VALUES_MAX));
+            let answers: Vec<Answer> = answers.collect();
+            prop_assert!(answers.iter().all(|answer| *answer == answers[0]), "{} {:?}", json, answers);
+        }
+    }
+}
