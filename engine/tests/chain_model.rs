@@ -18,14 +18,28 @@ const RETENTION_SECONDS: i64 = 60_000;
 #[derive(Clone, Debug)]
 enum Event {
     /// So many samples, one per slot.
-    InOrder { count: i64, jitter: i64 },
+    InOrder {
+        count: i64,
+        jitter: i64,
+    },
     /// One sample behind a gap.
-    Skip { slots: i64, seconds: i64 },
+    Skip {
+        slots: i64,
+        seconds: i64,
+    },
     /// One sample that comes late; 0 slots writes the newest again.
-    Late { slots: i64, seconds: i64 },
+    Late {
+        slots: i64,
+        seconds: i64,
+    },
     /// Late samples that follow each other.
-    LateRun { slots: i64, count: i64 },
-    Free { slots: i64 },
+    LateRun {
+        slots: i64,
+        count: i64,
+    },
+    Free {
+        slots: i64,
+    },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -62,7 +76,10 @@ impl Pair {
         let was_empty = self.real.is_empty();
         let stored = self.real.write(time, self.value, oldest, &mut self.pool) == Written::Stored;
         prop_assert_eq!(stored, self.naive.write(time, self.value, oldest));
-        prop_assert!(stored || (time < oldest && !was_empty), "only samples before the retention are refused");
+        prop_assert!(
+            stored || (time < oldest && !was_empty),
+            "only samples before the retention are refused"
+        );
         if stored {
             let (index, slot) = self.naive.place(time).expect("it was stored");
             let frequency = self.naive.frequency;
@@ -115,7 +132,8 @@ impl Pair {
             Run::Stored(values) => found.extend_from_slice(values),
         });
         let naive = self.naive.read(from, to);
-        let expected = naive.as_ref().map(|read| Span { from: read.from, to: read.to, values: read.values.len() });
+        let expected =
+            naive.as_ref().map(|read| Span { from: read.from, to: read.to, values: read.values.len() });
         prop_assert_eq!(span, expected, "read of {} to {}", from, to);
         prop_assert_eq!(self.real.span(from, to), span);
         prop_assert_eq!(bits(&found), naive.map_or(Vec::new(), |read| bits(&read.values)));

@@ -85,8 +85,12 @@ fn run_step(store: &mut Store, step: &Value) -> Value {
         Value::String(text) => with_times(text),
         other => other.to_string(),
     };
-    let parameters: BTreeMap<&str, &str> =
-        step["params"].as_str().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')).collect();
+    let parameters: BTreeMap<&str, &str> = step["params"]
+        .as_str()
+        .unwrap_or_default()
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .collect();
     let operation = step["op"].as_str().unwrap_or_default();
     let answer = match operation {
         "write" => {

@@ -61,7 +61,7 @@ fn run(settings: Settings) -> Result<(), String> {
     let listeners = bind_all(&settings, cpus.len())?;
 
     let stop = StopFlag::new();
-    let threads = start_cores(Arc::new(settings), &cpus, listeners, &stop).map_err(text)?;
+    let threads = start_cores(&Arc::new(settings), &cpus, listeners, &stop).map_err(text)?;
     notify("READY=1");
     for signal in signals.forever() {
         if signal == SIGHUP {
@@ -93,7 +93,9 @@ fn notify(state: &str) {
 fn warn_unfinished(settings: &Settings) {
     let main = &settings.main;
     if main.jwt_public_key.is_some() {
-        critical!("jwt-public-key is set, but this version does not check tokens yet: whoever reaches the port may read and write");
+        critical!(
+            "jwt-public-key is set, but this version does not check tokens yet: whoever reaches the port may read and write"
+        );
     }
     if main.https_cert_file.is_some() && main.https_key_file.is_some() {
         critical!("https-cert-file is set, but this version does not speak TLS yet: serving plain HTTP");
@@ -112,7 +114,10 @@ fn cpus(settings: &Settings) -> io::Result<Vec<usize>> {
     let usable = runtime::usable_cpus()?;
     let cores = settings.metric_store.cores.map_or(usable.len(), |cores| usize::from(cores.get()));
     if cores > usable.len() {
-        tracing::warn!("metric-store.cores is {cores}, but only {} CPUs may be used: cores share them", usable.len());
+        tracing::warn!(
+            "metric-store.cores is {cores}, but only {} CPUs may be used: cores share them",
+            usable.len()
+        );
     }
     Ok(usable.into_iter().cycle().take(cores).collect())
 }
@@ -169,9 +174,10 @@ fn bind(addr: &str, cores: usize) -> Result<Vec<Listener>, String> {
 fn bind_alternative(addr: SocketAddr, cores: usize) -> io::Result<Vec<Listener>> {
     // glommio trap: its listeners share a port with any other process of the user that allows it, silently.
     // A plain socket does not, so bind one first, for a moment.
-    drop(TcpListener::bind(addr).map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"))
-    })?);
+    drop(
+        TcpListener::bind(addr)
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}")))?,
+    );
     let first = Listener::bind(addr)?;
     let addr = first.local_addr();
     let rest = (1..cores).map(|_| Listener::bind(addr));
@@ -179,7 +185,7 @@ fn bind_alternative(addr: SocketAddr, cores: usize) -> io::Result<Vec<Listener>>
 }
 
 fn start_cores(
-    settings: Arc<Settings>,
+    settings: &Arc<Settings>,
     cpus: &[usize],
     listeners: Vec<CoreListeners>,
     stop: &StopFlag,
@@ -188,7 +194,7 @@ fn start_cores(
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     let mut threads = Vec::new();
     for ((ends, listeners), &cpu) in mesh(cpus.len()).into_iter().zip(listeners).zip(cpus) {
-        let (settings, stop, draining) = (Arc::clone(&settings), stop.clone(), draining.clone());
+        let (settings, stop, draining) = (Arc::clone(settings), stop.clone(), draining.clone());
         let index = ends.index;
         let main = move || run_core(settings, ends, listeners, seed, stop, draining);
         threads.push(runtime::start_core(index, cpu, &format!("core-{index}"), main)?);
@@ -250,7 +256,9 @@ fn serve_http(
     let on_connection = move |stream: runtime::Stream, _| {
         let Some(connection) = connections.register(&stream) else { return };
         let (api, limits, stop) = (Rc::clone(&api), Rc::clone(&limits), stop.clone());
-        runtime::spawn("http connection", async move { http::serve(stream, api, &limits, connection, stop).await });
+        runtime::spawn("http connection", async move {
+            http::serve(stream, api, &limits, connection, stop).await;
+        });
     };
     listener.accept_loop(on_connection, stop_accepting);
 }

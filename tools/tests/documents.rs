@@ -1,4 +1,5 @@
 //! Holds the documents and the rules of style against the code.
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot read")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,9 @@ fn every_path_in_a_document_exists() {
         }
     }
     let mut checked = 0;
-    for document in documents.iter().filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+    for document in
+        documents.iter().filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+    {
         let text = fs::read_to_string(root().join(document)).unwrap();
         for path in paths(&text) {
             assert!(root().join(path).exists(), "{} names {path}", document.display());
@@ -59,7 +62,10 @@ fn the_architecture_names_every_folder_of_code() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_dir() {
-                assert!(text.contains(&format!("{folder}/{name}/")), "ARCHITECTURE.md does not mention {folder}/{name}/");
+                assert!(
+                    text.contains(&format!("{folder}/{name}/")),
+                    "ARCHITECTURE.md does not mention {folder}/{name}/"
+                );
             }
         }
     }
@@ -80,7 +86,11 @@ fn unsafe_code_is_in_its_folder_alone() {
         let text = fs::read_to_string(&path).unwrap();
         let inside = path.starts_with(root().join("engine/src/sync"));
         if !inside && !path.ends_with("tools/tests/documents.rs") {
-            assert!(marker.iter().all(|marker| !text.contains(marker)), "{} lets unsafe code in", path.display());
+            assert!(
+                marker.iter().all(|marker| !text.contains(marker)),
+                "{} lets unsafe code in",
+                path.display()
+            );
         }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::memory::chain::Chain;
 use crate::memory::shard::Shard;
-use crate::query::request::push_json_string;
 use crate::query::number::push_integer;
+use crate::query::request::push_json_string;
 use crate::series::tree::{LevelId, ROOT};
 
 /// What one core finds at or below a selector.
@@ -60,20 +60,35 @@ pub fn join(selector_length: usize, dumps: impl IntoIterator<Item = CoreDump>) -
     }
     let mut out = b"{\"data\":".to_vec();
     let hosts = |hosts: BTreeMap<String, Vec<u8>>, depth, out: &mut Vec<u8>| {
-        push_object(out, depth, hosts.into_iter().map(|(name, text)| move |out: &mut Vec<u8>| {
-            push_json_string(out, &name);
-            out.push(b':');
-            out.extend_from_slice(&text);
-        }));
+        push_object(
+            out,
+            depth,
+            hosts.into_iter().map(|(name, text)| {
+                move |out: &mut Vec<u8>| {
+                    push_json_string(out, &name);
+                    out.push(b':');
+                    out.extend_from_slice(&text);
+                }
+            }),
+        );
     };
     match selector_length {
-        0 => push_object(&mut out, 1, clusters.into_iter().map(|(name, below)| move |out: &mut Vec<u8>| {
-            push_json_string(out, &name);
-            out.push(b':');
-            hosts(below, 2, out);
-        })),
+        0 => push_object(
+            &mut out,
+            1,
+            clusters.into_iter().map(|(name, below)| {
+                move |out: &mut Vec<u8>| {
+                    push_json_string(out, &name);
+                    out.push(b':');
+                    hosts(below, 2, out);
+                }
+            }),
+        ),
         1 => clusters.into_values().for_each(|below| hosts(below, 1, &mut out)),
-        _ => clusters.into_values().flat_map(BTreeMap::into_values).for_each(|text| out.extend_from_slice(&text)),
+        _ => clusters
+            .into_values()
+            .flat_map(BTreeMap::into_values)
+            .for_each(|text| out.extend_from_slice(&text)),
     }
     out.extend_from_slice(b"}\n");
     Some(out)

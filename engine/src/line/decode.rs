@@ -120,7 +120,8 @@ impl LineStream {
                 self.overlong = false;
                 self.line += 1;
             }
-            let mut walk = Walk::new(router, context, now, outbox, self.bad_line, &mut self.line, &mut self.counts);
+            let mut walk =
+                Walk::new(router, context, now, outbox, self.bad_line, &mut self.line, &mut self.counts);
             let pushed = self.framer.push(chunk, |region, open_quote| Ok(walk.region(region, open_quote)?));
             let rest_bytes = match pushed {
                 Ok(()) => return Ok(()),
@@ -150,7 +151,8 @@ impl LineStream {
         outbox: &mut Outbox,
     ) -> Result<(), LineError> {
         let context = router.context(cluster_default);
-        let mut walk = Walk::new(router, context, now, outbox, self.bad_line, &mut self.line, &mut self.counts);
+        let mut walk =
+            Walk::new(router, context, now, outbox, self.bad_line, &mut self.line, &mut self.counts);
         self.framer.finish(|region, open_quote| walk.region(region, open_quote))
     }
 }
@@ -189,7 +191,17 @@ impl<'a> Walk<'a> {
         line: &'a mut u64,
         counts: &'a mut Counts,
     ) -> Self {
-        Self { router, context, now, outbox, bad_line, line, counts, stamp: [0; STAMP_BYTES], stamp_seconds: 0 }
+        Self {
+            router,
+            context,
+            now,
+            outbox,
+            bad_line,
+            line,
+            counts,
+            stamp: [0; STAMP_BYTES],
+            stamp_seconds: 0,
+        }
     }
 
     /// Decodes `region`, which ends with a newline; returns how much of it was taken.
@@ -197,7 +209,9 @@ impl<'a> Walk<'a> {
         let mut at = 0;
         while at < region.len() {
             let rest = &region[at..];
-            let line = if let Some((target, length)) = self.router.contexts[self.context.index()].table.predict(rest) {
+            let line = if let Some((target, length)) =
+                self.router.contexts[self.context.index()].table.predict(rest)
+            {
                 self.fields(rest, length).map(|(value, time, end)| {
                     self.sample(target, time, value);
                     end
@@ -280,7 +294,8 @@ impl<'a> Walk<'a> {
         if let Err(name) = parts.check_names() {
             return Ok(Found::Unsafe(name));
         }
-        let path = [Some(&*parts.cluster), Some(&*parts.host), parts.scope.as_deref(), parts.subscope.as_deref()];
+        let path =
+            [Some(&*parts.cluster), Some(&*parts.host), parts.scope.as_deref(), parts.subscope.as_deref()];
         let declaration = Declaration { path: path.into_iter().flatten().map(Into::into).collect(), metric };
         let target = self.router.declare(declaration);
         self.router.contexts[self.context.index()].table.insert(raw, target);
@@ -360,7 +375,8 @@ fn field_fault(text: &[u8]) -> Fault {
     match text {
         [] | [b'\n', ..] | [b'\r', b'\n', ..] => Fault::FieldMissing,
         _ => {
-            let length = text.iter().position(|byte| matches!(byte, b'=' | b' ' | b'\n')).unwrap_or(text.len());
+            let length =
+                text.iter().position(|byte| matches!(byte, b'=' | b' ' | b'\n')).unwrap_or(text.len());
             if text.get(length) == Some(&b'=') { Fault::FieldName } else { Fault::FieldMissing }
         }
     }

@@ -98,7 +98,6 @@ impl Framer {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

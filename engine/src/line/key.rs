@@ -158,7 +158,8 @@ pub fn parse<'a>(raw: &'a [u8], cluster_default: &'a str) -> Result<Key<'a>, (us
         at += tag_length;
     }
 
-    let scope = (kind != "node" && !(kind.is_empty() && kind_id.is_empty())).then(|| format!("{kind}{kind_id}"));
+    let scope =
+        (kind != "node" && !(kind.is_empty() && kind_id.is_empty())).then(|| format!("{kind}{kind_id}"));
     let subscope = (scope.is_some() && !(subkind.is_empty() && subkind_id.is_empty()))
         .then(|| format!("{subkind}{subkind_id}"));
     if [&scope, &subscope].into_iter().flatten().any(|part| part.len() > limits::SELECTOR_PART_BYTES_MAX) {
@@ -178,7 +179,9 @@ fn text(bytes: Cow<'_, [u8]>) -> Option<Cow<'_, str>> {
 mod tests {
     use super::*;
 
-    fn names(raw: &str) -> Result<(String, String, Option<String>, Option<String>), (usize, Fault)> {
+    type Names = (String, String, Option<String>, Option<String>);
+
+    fn names(raw: &str) -> Result<Names, (usize, Fault)> {
         parse(raw.as_bytes(), "default")
             .map(|key| (key.cluster.into_owned(), key.host.into_owned(), key.scope, key.subscope))
     }
@@ -193,8 +196,20 @@ mod tests {
             ("m,hostname=h,type=node", "default", "h", None, None),
             ("m,hostname=h,type=node,type-id=3", "default", "h", None, None),
             ("m,type-id=3,unit=a,type=cpu,hostname=h", "default", "h", some("cpu3"), None),
-            ("m,hostname=h,type=socket,type-id=0,stype=memctrl,stype-id=1", "default", "h", some("socket0"), some("memctrl1")),
-            ("m,stype-id=1,stype=memctrl,type=socket,hostname=h", "default", "h", some("socket"), some("memctrl1")),
+            (
+                "m,hostname=h,type=socket,type-id=0,stype=memctrl,stype-id=1",
+                "default",
+                "h",
+                some("socket0"),
+                some("memctrl1"),
+            ),
+            (
+                "m,stype-id=1,stype=memctrl,type=socket,hostname=h",
+                "default",
+                "h",
+                some("socket"),
+                some("memctrl1"),
+            ),
             ("m,hostname=h,stype=memctrl,stype-id=1", "default", "h", None, None),
             ("m,hostname=h,type=node,stype=memctrl,stype-id=1", "default", "h", None, None),
             ("m,hostname=a,hostname=b", "default", "b", None, None),

@@ -8,8 +8,8 @@ use super::error::Fault;
 
 /// Powers of ten that a double represents exactly.
 const POWERS_OF_TEN: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
-    1e20, 1e21, 1e22,
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19, 1e20, 1e21, 1e22,
 ];
 /// Integers up to here are exact in a double.
 const MANTISSA_EXACT_MAX: u64 = 1 << 53;
@@ -70,7 +70,8 @@ fn ends_number(text: &[u8], at: usize) -> bool {
 /// Any other number, and all errors.
 #[cold]
 fn parse_any(text: &[u8]) -> Result<(f64, usize), Fault> {
-    let length = text.iter().position(|byte| matches!(byte, b' ' | b'\n' | b',' | b'\r')).unwrap_or(text.len());
+    let length =
+        text.iter().position(|byte| matches!(byte, b' ' | b'\n' | b',' | b'\r')).unwrap_or(text.len());
     let token = &text[..length];
     let Some(&first) = token.first() else { return Err(Fault::ValueSyntax) };
     match first {
@@ -114,7 +115,8 @@ fn is_decimal(token: &[u8]) -> bool {
         return false;
     }
     if let Some(exponent) = rest.strip_prefix(b"e").or_else(|| rest.strip_prefix(b"E")) {
-        let exponent = exponent.strip_prefix(b"-").or_else(|| exponent.strip_prefix(b"+")).unwrap_or(exponent);
+        let exponent =
+            exponent.strip_prefix(b"-").or_else(|| exponent.strip_prefix(b"+")).unwrap_or(exponent);
         return !exponent.is_empty() && digits(exponent) == exponent.len();
     }
     rest.is_empty()
@@ -157,7 +159,8 @@ mod tests {
         for (text, expected) in cases {
             for end in [" 17\n", "\n", ",x=1\n", "\r\n"] {
                 let line = format!("{text}{end}");
-                let (value, length) = parse(line.as_bytes()).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+                let (value, length) =
+                    parse(line.as_bytes()).unwrap_or_else(|fault| panic!("{text}: {fault}"));
                 assert_eq!(value.to_bits(), expected.to_bits(), "{text}");
                 assert_eq!(length, text.len(), "{text}");
             }

@@ -74,7 +74,8 @@ impl Chain {
     /// If the frequency is not in `1..=u32::MAX`; see [`crate::limits::FREQUENCY_SECONDS_MAX`].
     #[must_use]
     pub fn new(frequency: i64) -> Self {
-        let frequency = u32::try_from(frequency).ok().filter(|&seconds| seconds > 0).expect("checked by Metrics");
+        let frequency =
+            u32::try_from(frequency).ok().filter(|&seconds| seconds > 0).expect("checked by Metrics");
         Self { frequency, newest: Buffer::default(), older: Vec::new() }
     }
 

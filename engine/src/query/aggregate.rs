@@ -84,7 +84,9 @@ impl Union {
 
     fn span(&self) -> Option<Span> {
         let slot_0 = self.slot_0?;
-        let Some((first, end)) = self.slots else { return Some(Span { from: slot_0, to: slot_0, values: 0 }) };
+        let Some((first, end)) = self.slots else {
+            return Some(Span { from: slot_0, to: slot_0, values: 0 });
+        };
         let from = slot_0 + first * self.frequency;
         Some(Span { from, to: from + (end - first) * self.frequency, values: (end - first) as usize })
     }

@@ -7,7 +7,7 @@ use super::resample::{self, Outcome};
 use super::scan::{self, Selection};
 use super::statistics::Statistics;
 use super::text::Text;
-use crate::config::{Metric, MetricId};
+use crate::config::{Aggregation, Metric, MetricId};
 use crate::memory::shard::Shard;
 use crate::series::tree::{LevelId, SeriesId};
 
@@ -19,23 +19,35 @@ pub struct Scratch {
     resampled: Vec<f64>,
 }
 
+/// One row that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct RowRequest<'a> {
+    /// The whole request.
+    pub request: &'a QueryRequest,
+    /// The query of it.
+    pub query: &'a Query,
+    /// The row of that.
+    pub selection: Selection,
+    /// The host's level; none if the host holds no data.
+    pub host: Option<LevelId>,
+}
+
 /// The values that one row would answer: those padded and those read. Reads nothing.
 #[must_use]
-pub fn count_values(
-    shard: &Shard,
-    host: LevelId,
-    request: &QueryRequest,
-    query: &Query,
-    selection: Selection,
-    scratch: &mut Scratch,
-) -> u64 {
-    let Some(metric) = shard.metrics().find(query.metric.as_bytes()) else { return 1 };
+pub fn count_values(shard: &Shard, row: RowRequest<'_>, scratch: &mut Scratch) -> u64 {
+    let RowRequest { request, query, selection, host } = row;
+    let Some(host) = host else { return 0 };
+    let Some(id) = shard.metrics().find(query.metric.as_bytes()) else { return 1 };
+    let metric = shard.metrics().get(id);
     scratch.series.clear();
-    scan::find_series(shard, host, query, selection, metric, &mut scratch.series);
+    scan::find_series(shard, host, query, selection, id, &mut scratch.series);
+    if scratch.series.len() > 1 && metric.aggregation == Aggregation::None {
+        return 1;
+    }
     let chains = scratch.series.iter().map(|&series| shard.series(series).chain());
     let Some(span) = aggregate::span(chains, request.from, request.to) else { return 1 };
     let values = if request.with_data { span.values as u64 } else { 0 };
-    1 + values + padding(request, span.from, shard.metrics().get(metric).frequency)
+    1 + values + padding(request, span.from, metric.frequency)
 }
 
 /// How many nulls come before data that begins at `from`.
@@ -47,19 +59,16 @@ fn padding(request: &QueryRequest, from: i64, frequency: i64) -> u64 {
     u64::try_from(slots).unwrap_or(0)
 }
 
-/// Writes one row; nothing if the host or the metric has no data. Returns whether a row was written.
-///
-/// `host` is `None` if the host holds no data.
+/// Writes one row behind `separator`; nothing if the host or the metric has no data. Returns whether a row
+/// was written.
 pub fn push_row(
     shard: &Shard,
-    host: Option<LevelId>,
-    request: &QueryRequest,
-    query: &Query,
-    selection: Selection,
+    row: RowRequest<'_>,
     separator: &[u8],
     scratch: &mut Scratch,
     text: &mut Text,
 ) -> bool {
+    let RowRequest { request, query, selection, host } = row;
     let row = Row { request, query, separator };
     if request.from > request.to {
         row.push_error("from is after to", text);
@@ -85,16 +94,19 @@ impl Row<'_> {
     fn push_metric(&self, shard: &Shard, id: MetricId, scratch: &mut Scratch, text: &mut Text) -> bool {
         let Metric { frequency, aggregation, .. } = *shard.metrics().get(id);
         let chains = scratch.series.iter().map(|&series| shard.series(series).chain());
-        let span = match aggregate::read(chains, aggregation, self.request.from, self.request.to, &mut scratch.data) {
-            Ok(Some(span)) => span,
-            Ok(None) => return false,
-            Err(error) => {
-                self.push_error(&error.to_string(), text);
-                return true;
-            }
-        };
+        let span =
+            match aggregate::read(chains, aggregation, self.request.from, self.request.to, &mut scratch.data)
+            {
+                Ok(Some(span)) => span,
+                Ok(None) => return false,
+                Err(error) => {
+                    self.push_error(&error.to_string(), text);
+                    return true;
+                }
+            };
         let (data, resolution) =
-            match resample::resample(&scratch.data, frequency, self.query.resolution, &mut scratch.resampled) {
+            match resample::resample(&scratch.data, frequency, self.query.resolution, &mut scratch.resampled)
+            {
                 Ok(Outcome::Native) => (&mut scratch.data, frequency),
                 Ok(Outcome::Resampled) => (&mut scratch.resampled, self.query.resolution),
                 Err(error) => {

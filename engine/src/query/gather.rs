@@ -56,7 +56,9 @@ pub fn gather(questions: &[Question], answers: &[CoreAnswer]) -> Gathered {
     }
     gathered.literal("\"results\":[");
     let places = owners.iter().map(|&(_, core, part)| (core, part));
-    for (index, (core, part)) in places.chain(all_nodes.iter().map(|&(_, core, part)| (core, part))).enumerate() {
+    for (index, (core, part)) in
+        places.chain(all_nodes.iter().map(|&(_, core, part)| (core, part))).enumerate()
+    {
         gathered.separate(index);
         let (_, rows, end) = bounds(&answers[core], part);
         gathered.core(core, &answers[core], rows, end);

@@ -5,14 +5,13 @@
 
 use std::sync::Arc;
 
-use super::answer::{self, Scratch};
+use super::answer::{self, RowRequest, Scratch};
 use super::request::{Query, QueryRequest, push_query_echo};
 use super::scan;
 use super::text::{Mark, Text};
 use crate::limits;
 use crate::memory::shard::Shard;
 use crate::series::route::core_of;
-use crate::series::tree::LevelId;
 
 /// What one core is asked.
 #[derive(Clone, Debug)]
@@ -38,7 +37,8 @@ pub struct TooLarge {
 /// # Errors
 /// [`TooLarge`] if it asks for more rows than values may be answered.
 pub fn scatter(request: QueryRequest, cores: usize, values_max: u64) -> Result<Vec<Question>, TooLarge> {
-    let rows = request.queries.iter().fold(0u64, |rows, query| rows.saturating_add(scan::row_count(query) as u64));
+    let rows =
+        request.queries.iter().fold(0u64, |rows, query| rows.saturating_add(scan::row_count(query) as u64));
     if rows > values_max.min(limits::QUERY_ROWS_MAX) {
         return Err(TooLarge { values_max: values_max.min(limits::QUERY_ROWS_MAX) });
     }
@@ -48,7 +48,10 @@ pub fn scatter(request: QueryRequest, cores: usize, values_max: u64) -> Result<V
         queries[core_of(&request.cluster, &query.host, cores)].push(index);
     }
     let request = Arc::new(request);
-    Ok(queries.into_iter().map(|queries| Question { request: Arc::clone(&request), queries, values_max }).collect())
+    Ok(queries
+        .into_iter()
+        .map(|queries| Question { request: Arc::clone(&request), queries, values_max })
+        .collect())
 }
 
 /// One query's rows in a [`CoreAnswer`].
@@ -129,19 +132,16 @@ impl CoreQuery {
                 // First the size of everything, from the buffers' edges; nothing is read for it.
                 let too_large = TooLarge { values_max: self.question.values_max };
                 for _ in 0..limits::QUERY_ROWS_COUNTED_PER_STEP {
-                    let Some((host, (query, row))) = self.advance(shard) else {
+                    let Some((query, row)) = self.next_row() else {
                         self.state = State::Answering;
                         (self.query, self.row) = (0, 0);
                         return Step::More;
                     };
-                    if let Some(host) = host {
-                        let mut scratch = std::mem::take(&mut self.scratch);
-                        let (request, query) = (&self.question.request, self.query_at(query));
-                        let selection = scan::selection(query, row);
-                        let values = answer::count_values(shard, host, request, query, selection, &mut scratch);
-                        self.scratch = scratch;
-                        self.answer.values = self.answer.values.saturating_add(values);
-                    }
+                    let mut scratch = std::mem::take(&mut self.scratch);
+                    let values =
+                        answer::count_values(shard, self.row_request(shard, query, row), &mut scratch);
+                    self.scratch = scratch;
+                    self.answer.values = self.answer.values.saturating_add(values);
                     if self.answer.values > self.question.values_max {
                         return Step::Done(Err(too_large));
                     }
@@ -152,23 +152,25 @@ impl CoreQuery {
         }
     }
 
-    /// The next row: its host's level, and its place; moves on. `None` behind the last one.
+    /// The place of the next row; moves on. `None` behind the last one.
     ///
     /// Queries that ask for no rows at all are passed over.
-    fn advance(&mut self, shard: &Shard) -> Option<(Option<LevelId>, (usize, usize))> {
-        loop {
-            if self.query >= self.question.queries.len() + self.all_nodes.len() {
-                return None;
-            }
-            let query = self.query_at(self.query);
-            if self.row < scan::row_count(query) {
-                let host = shard.tree().find([&*self.question.request.cluster, &*query.host]);
-                let place = (self.query, self.row);
+    fn next_row(&mut self) -> Option<(usize, usize)> {
+        while self.query < self.question.queries.len() + self.all_nodes.len() {
+            let row = self.row;
+            if row < scan::row_count(self.query_at(self.query)) {
                 self.row += 1;
-                return Some((host, place));
+                return Some((self.query, row));
             }
             (self.query, self.row) = (self.query + 1, 0);
         }
+        None
+    }
+
+    fn row_request(&self, shard: &Shard, query: usize, row: usize) -> RowRequest<'_> {
+        let (request, query) = (&*self.question.request, self.query_at(query));
+        let host = shard.tree().find([&*request.cluster, &*query.host]);
+        RowRequest { request, query, selection: scan::selection(query, row), host }
     }
 
     fn answer_row(&mut self, shard: &Shard) -> Step {
@@ -178,7 +180,6 @@ impl CoreQuery {
         let mut text = std::mem::take(&mut self.answer.text);
         let mut scratch = std::mem::take(&mut self.scratch);
         let query = self.query_at(self.query);
-        let request = &self.question.request;
         let mut echo = None;
         if self.row == 0 {
             if self.query >= self.question.queries.len() {
@@ -190,11 +191,9 @@ impl CoreQuery {
         let rows = scan::row_count(query);
         let mut written = self.rows_written;
         if self.row < rows {
-            let host = shard.tree().find([&*request.cluster, &*query.host]);
-            let selection = scan::selection(query, self.row);
             let separator: &[u8] = if written { b"," } else { b"" };
-            written |=
-                answer::push_row(shard, host, request, query, selection, separator, &mut scratch, &mut text);
+            let row = self.row_request(shard, self.query, self.row);
+            written |= answer::push_row(shard, row, separator, &mut scratch, &mut text);
         }
         let done = self.row + 1 >= rows;
         if done {

@@ -146,7 +146,8 @@ impl KeyTable {
         self.slots = vec![0; self.slots.len() * 2];
         for index in 0..self.entries.len() {
             let entry = &self.entries[index];
-            let hash = self.hasher.hash_one(&self.keys[entry.key_at..entry.key_at + entry.key_length as usize]);
+            let hash =
+                self.hasher.hash_one(&self.keys[entry.key_at..entry.key_at + entry.key_length as usize]);
             self.place(EntryId(index as u32), hash);
         }
     }
@@ -157,7 +158,8 @@ mod tests {
     use super::*;
 
     fn key(number: u32) -> Vec<u8> {
-        format!("flops_any,cluster=c,hostname=h{},type=hwthread,type-id={}", number / 72, number % 72).into_bytes()
+        format!("flops_any,cluster=c,hostname=h{},type=hwthread,type-id={}", number / 72, number % 72)
+            .into_bytes()
     }
 
     #[test]

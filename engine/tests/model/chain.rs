@@ -108,9 +108,8 @@ impl Chain {
     fn slots_covered(&self, index: usize) -> i128 {
         let start = i128::from(self.buffers[index].start);
         let next = self.buffers.get(index + 1).map(|next| i128::from(next.start));
-        let begins_before_next = |slot: &usize| {
-            next.is_none_or(|next| start + *slot as i128 * i128::from(self.frequency) < next)
-        };
+        let begins_before_next =
+            |slot: &usize| next.is_none_or(|next| start + *slot as i128 * i128::from(self.frequency) < next);
         (0..SLOTS).take_while(begins_before_next).count() as i128
     }
 

@@ -8,10 +8,10 @@
 #![allow(dead_code, reason = "every test file uses another part of the model")]
 
 pub(crate) mod chain;
-pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod query;
 pub(crate) mod resample;
+pub(crate) mod site;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

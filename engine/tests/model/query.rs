@@ -76,7 +76,8 @@ impl Request {
 
 impl Query {
     fn to_json(&self) -> String {
-        let optional = |name: &Option<String>| name.as_ref().map_or("null".to_owned(), |name| format!("\"{name}\""));
+        let optional =
+            |name: &Option<String>| name.as_ref().map_or("null".to_owned(), |name| format!("\"{name}\""));
         format!(
             r#"{{"metric":"{}","host":"{}","type":{},"type-ids":{},"subtype":{},"subtype-ids":{},"aggreg":{},"resolution":{},"scale-by":{}}}"#,
             self.metric,
@@ -100,7 +101,9 @@ impl Query {
             match &self.subkind {
                 None => rows.push(vec![level]),
                 Some(subkind) => {
-                    rows.extend(self.sub_ids.iter().map(|sub| vec![join(&level, &format!("{subkind}{sub}"))]));
+                    rows.extend(
+                        self.sub_ids.iter().map(|sub| vec![join(&level, &format!("{subkind}{sub}"))]),
+                    );
                 }
             }
         }
@@ -149,10 +152,14 @@ impl Model {
             results.push(format!("[{}]", texts.join(",")));
         }
         let echo = |query: &Query| {
-            format!(r#"{{"metric":"{}","host":"{}","resolution":0,"aggreg":false}}"#, query.metric, query.host)
+            format!(
+                r#"{{"metric":"{}","host":"{}","resolution":0,"aggreg":false}}"#,
+                query.metric, query.host
+            )
         };
         let echoes: Vec<String> = echoes.iter().map(echo).collect();
-        let echoed = if echoes.is_empty() { String::new() } else { format!(r#""queries":[{}],"#, echoes.join(",")) };
+        let echoed =
+            if echoes.is_empty() { String::new() } else { format!(r#""queries":[{}],"#, echoes.join(",")) };
         answered.text = answered.text.map(|_| format!("{{{echoed}\"results\":[{}]}}\n", results.join(",")));
         answered
     }
@@ -200,7 +207,8 @@ impl Model {
                 return Some(Row::TooLong(size));
             }
             let nulls = std::iter::repeat_n("null".to_owned(), nulls as usize);
-            let all: Vec<String> = nulls.chain(values.iter().map(|value| number(value * factor, 3))).collect();
+            let all: Vec<String> =
+                nulls.chain(values.iter().map(|value| number(value * factor, 3))).collect();
             data = format!("\"data\":[{}],", all.join(","));
         }
         let tail = format!(r#""from":{from},"to":{to},"resolution":{resolution}"#);

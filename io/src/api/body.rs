@@ -1,8 +1,8 @@
 //! The body of an answer: a list of pieces, sent as they are or encoded on the way.
 //!
 //! Before it: the verbs beside this file, which make the pieces. After it: hyper, which polls a frame whenever the socket
-//! takes one. A frame is at most 64 KiB, whatever the answer's size, and after a bounded amount of work the body gives the
-//! core's other tasks their turn.
+//! takes one. Whatever the answer's size, a frame stands for a bounded part of it (64 KiB, unless a coder held some back),
+//! and after a bounded amount of work the body gives the core's other tasks their turn.
 
 use std::{
     collections::VecDeque,

@@ -48,12 +48,16 @@ pub async fn query(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResp
     }
     let values = answers.iter().fold(0u64, |values, answer| values.saturating_add(answer.values));
     if values > core.query_values_max {
-        return Err(Refusal::bad_request(engine::query::scatter::TooLarge { values_max: core.query_values_max }));
+        return Err(Refusal::bad_request(engine::query::scatter::TooLarge {
+            values_max: core.query_values_max,
+        }));
     }
 
     let gathered = gather(&questions, &answers);
     let body = body_of(gathered, &mut answers);
-    if coding == Coding::Identity || http_body::Body::size_hint(&body).exact().is_some_and(|bytes| bytes < ENCODED_BYTES_MIN) {
+    if coding == Coding::Identity
+        || http_body::Body::size_hint(&body).exact().is_some_and(|bytes| bytes < ENCODED_BYTES_MIN)
+    {
         return Ok(reply::json(body));
     }
     let mut response = reply::json(body.encoded(coding));

@@ -44,6 +44,8 @@ pub fn method_not_allowed(methods: &[Method]) -> ApiResponse {
     let allowed = names.join(", ");
     let mut response =
         error(StatusCode::METHOD_NOT_ALLOWED, &format!("this path takes {} only", names.join(" and ")));
-    response.headers_mut().insert(ALLOW, HeaderValue::from_str(&allowed).expect("method names are header text"));
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_str(&allowed).expect("method names are header text"));
     response
 }

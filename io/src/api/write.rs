@@ -22,9 +22,8 @@ use crate::core::ingest::Ingest;
 /// 400 for a bad line (those before it are stored), a damaged or broken body; 415 for an unknown encoding.
 pub async fn write(core: Rc<Core>, mut request: Request<Incoming>) -> Result<ApiResponse, Refusal> {
     let cluster = parameter(&request, "cluster").unwrap_or_default().into_owned();
-    let mut decoder = encoding::decoder(request.headers().get_all(CONTENT_ENCODING)).map_err(|error| Refusal {
-        status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        message: error.to_string(),
+    let mut decoder = encoding::decoder(request.headers().get_all(CONTENT_ENCODING)).map_err(|error| {
+        Refusal { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message: error.to_string() }
     })?;
     let mut ingest = Ingest::new(&core, &cluster, BadLine::Stop);
     let result = read_lines(&mut request, &mut decoder, &mut ingest).await;
@@ -39,7 +38,7 @@ async fn read_lines(
     ingest: &mut Ingest,
 ) -> Result<(), Refusal> {
     while let Some(frame) = request.body_mut().frame().await {
-        let Ok(chunk) = frame.map_err(broken_body)?.into_data() else { continue };
+        let Ok(chunk) = frame.map_err(|error| broken_body(&error))?.into_data() else { continue };
         if decoder.is_identity() {
             ingest.push(&chunk).await.map_err(bad_line)?;
             continue;
@@ -57,6 +56,6 @@ fn bad_line(error: LineError) -> Refusal {
     Refusal::bad_request(error)
 }
 
-fn broken_body(error: hyper::Error) -> Refusal {
+fn broken_body(error: &hyper::Error) -> Refusal {
     Refusal::bad_request(format_args!("the body could not be read: {error}"))
 }

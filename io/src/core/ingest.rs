@@ -90,7 +90,9 @@ impl Ingest {
 
     fn take(&mut self, replies: Vec<(usize, Reply)>) {
         for (_, reply) in replies {
-            let Reply::Written(applied, list) = reply else { unreachable!("writes are replied to as written") };
+            let Reply::Written(applied, list) = reply else {
+                unreachable!("writes are replied to as written")
+            };
             self.too_old += applied.too_old;
             self.core.put_spare_list(list);
         }
@@ -126,18 +128,24 @@ impl Core {
                 _ => "hostname",
             };
             let lines = counts.unsafe_names;
-            tracing::warn!("{lines} lines rejected: their {name} is missing or cannot be a file name ({more} such warnings suppressed)");
+            tracing::warn!(
+                "{lines} lines rejected: their {name} is missing or cannot be a file name ({more} such warnings suppressed)"
+            );
         }
         if counts.future > 0
             && let Some(more) = warnings.future.allow(now_ms)
         {
             let (lines, limit) = (counts.future, engine::limits::FUTURE_SECONDS_MAX);
-            tracing::warn!("{lines} samples rejected: more than {limit} s ahead of the clock ({more} such warnings suppressed)");
+            tracing::warn!(
+                "{lines} samples rejected: more than {limit} s ahead of the clock ({more} such warnings suppressed)"
+            );
         }
         if too_old > 0
             && let Some(more) = warnings.too_old.allow(now_ms)
         {
-            tracing::warn!("{too_old} late samples dropped: older than retention-in-memory ({more} such warnings suppressed)");
+            tracing::warn!(
+                "{too_old} late samples dropped: older than retention-in-memory ({more} such warnings suppressed)"
+            );
         }
         if let Some(error) = &counts.first_bad
             && let Some(more) = warnings.bad_line.allow(now_ms)

@@ -134,9 +134,8 @@ impl Outgoing {
     }
 
     fn poll_room(&self, core: usize, context: &Context<'_>) -> Poll<()> {
-        let has_room = || {
-            self.replies.borrow()[core].is_empty() && self.senders.borrow_mut()[core].0.has_room()
-        };
+        let has_room =
+            || self.replies.borrow()[core].is_empty() && self.senders.borrow_mut()[core].0.has_room();
         if has_room() {
             return Poll::Ready(());
         }

@@ -50,7 +50,12 @@ struct Warnings {
 impl Core {
     /// The shared part of a core, and the ends of its mailboxes for the pump.
     #[must_use]
-    pub fn new(ends: CoreEnds, metrics: Arc<Metrics>, seed: u64, query_values_max: u64) -> (Rc<Self>, mesh::Incoming) {
+    pub fn new(
+        ends: CoreEnds,
+        metrics: Arc<Metrics>,
+        seed: u64,
+        query_values_max: u64,
+    ) -> (Rc<Self>, mesh::Incoming) {
         let index = ends.index;
         let cores = ends.cores();
         let (outgoing, incoming) = ends.split();
@@ -122,4 +127,3 @@ impl Draining {
         self.0.load(std::sync::atomic::Ordering::Acquire) == 0
     }
 }
-

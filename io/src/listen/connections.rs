@@ -19,8 +19,8 @@ use std::{
 
 use futures_lite::FutureExt;
 
-use crate::telemetry::{RateLimit, WARN_INTERVAL};
 use crate::runtime::{Activity, StopFlag, Stream, next_tick, now_ms, sleep, spawn};
+use crate::telemetry::{RateLimit, WARN_INTERVAL};
 
 /// Time between two sweeps.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);

@@ -27,7 +27,12 @@ enum Received {
 }
 
 /// Stores the lines of a connection until the client closes it, it breaks or stalls, or the daemon stops.
-pub async fn serve(mut stream: Stream, core: Rc<Core>, cluster_default: Rc<str>, connection: ConnectionHandle) {
+pub async fn serve(
+    mut stream: Stream,
+    core: Rc<Core>,
+    cluster_default: Rc<str>,
+    connection: ConnectionHandle,
+) {
     let mut ingest = Ingest::new(&core, &cluster_default, BadLine::Skip);
     let mut buffer = vec![0; BUFFER_BYTES_MIN];
     loop {

@@ -63,13 +63,22 @@ fn good_lines() {
         ("cpu_load,hostname=h value=1.5 1700000000\r\n", row("default/h", "cpu_load", 1_700_000_000, 1.5)),
         ("cpu_load,hostname=h value=1.5\n", row("default/h", "cpu_load", NOW, 1.5)),
         ("cpu_load,hostname=h value=1.5 \r\n", row("default/h", "cpu_load", NOW, 1.5)),
-        ("cpu_load,hostname=h   value=1.5   1700000000   \n", row("default/h", "cpu_load", 1_700_000_000, 1.5)),
+        (
+            "cpu_load,hostname=h   value=1.5   1700000000   \n",
+            row("default/h", "cpu_load", 1_700_000_000, 1.5),
+        ),
         ("   cpu_load,hostname=h value=4i 1700000000\n", row("default/h", "cpu_load", 1_700_000_000, 4.0)),
         ("cpu_load,hostname=h value=4u 1700000000123\n", row("default/h", "cpu_load", 1_700_000_000, 4.0)),
-        ("cpu_load,hostname=h value=-1e-1 1700000000999999999\n", row("default/h", "cpu_load", 1_700_000_000, -0.1)),
+        (
+            "cpu_load,hostname=h value=-1e-1 1700000000999999999\n",
+            row("default/h", "cpu_load", 1_700_000_000, -0.1),
+        ),
         ("mem\\ used,hostname=h value=1 1\n", row("default/h", "mem used", 1, 1.0)),
         ("a\\,b,hostname=h value=1 1\n", row("default/h", "a,b", 1, 1.0)),
-        ("flops_any,hostname=h,type=hwthread,type-id=3 value=1 1\n", row("default/h/hwthread3", "flops_any", 1, 1.0)),
+        (
+            "flops_any,hostname=h,type=hwthread,type-id=3 value=1 1\n",
+            row("default/h/hwthread3", "flops_any", 1, 1.0),
+        ),
         (
             "flops_any,hostname=h,type=socket,type-id=0,stype=memctrl,stype-id=1 value=1 -5\n",
             row("default/h/socket0/memctrl1", "flops_any", -5, 1.0),
@@ -171,7 +180,13 @@ fn overlong_lines() {
 
 #[test]
 fn names_that_cannot_be_paths_are_rejected_and_the_batch_is_kept() {
-    for bad in ["cluster=..,hostname=h", "cluster=c,hostname=a/b", "cluster=c", "cluster=c,hostname=a\\b", "cluster=c,hostname=."] {
+    for bad in [
+        "cluster=..,hostname=h",
+        "cluster=c,hostname=a/b",
+        "cluster=c",
+        "cluster=c,hostname=a\\b",
+        "cluster=c,hostname=.",
+    ] {
         let text = format!("cpu_load,{bad} value=1 1\ncpu_load,hostname=good value=1 1\n");
         let (rows, counts, error) = decode(&[text.as_bytes()], BadLine::Stop);
         assert_eq!(error, None, "{bad}");

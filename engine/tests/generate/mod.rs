@@ -4,28 +4,17 @@
 //! one second to a minute, one of them odd. Samples come in runs, in order, with jitter, twice, with gaps shorter and
 //! longer than a buffer, and late.
 
-use std::sync::Arc;
+#![allow(dead_code, reason = "every test file uses another part of the generators")]
 
-use engine::config::{Aggregation, Metric, Metrics};
+use engine::config::Aggregation;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::FileFailurePersistence;
 
-use super::query::{Query, Request};
+use crate::model::query::{Query, Request};
+use crate::model::site::{BASE, METRICS};
 
-/// Where the made-up samples are, about.
-pub(crate) const BASE: i64 = 1_700_000_000;
-/// The metrics of the site.
-pub(crate) const METRICS: [(&str, i64, Aggregation); 7] = [
-    ("s60", 60, Aggregation::Sum),
-    ("a60", 60, Aggregation::Avg),
-    ("n60", 60, Aggregation::None),
-    ("s10", 10, Aggregation::Sum),
-    ("a7", 7, Aggregation::Avg),
-    ("s1", 1, Aggregation::Sum),
-    ("n1", 1, Aggregation::None),
-];
 /// Levels a series can be at, below its host: type, type-id, stype, stype-id.
 const LEVELS: [[&str; 4]; 9] = [
     ["", "", "", ""],
@@ -49,15 +38,6 @@ pub(crate) fn settings(cases: u32, regressions: &'static str) -> ProptestConfig 
     }
     config.failure_persistence = Some(Box::new(FileFailurePersistence::Direct(regressions)));
     config
-}
-
-pub(crate) fn metrics() -> Arc<Metrics> {
-    let metric = |(name, frequency, aggregation): (&str, i64, Aggregation)| Metric {
-        name: name.into(),
-        frequency,
-        aggregation,
-    };
-    Metrics::new(METRICS.map(metric).to_vec()).expect("the metrics are valid")
 }
 
 /// One sample and how its line is written.
@@ -92,8 +72,14 @@ pub(crate) struct Run {
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// One request with all of these samples; whether its lines name their cluster.
-    Write { runs: Vec<Run>, tagged: bool },
-    Free { selectors: Vec<Vec<String>>, to: i64 },
+    Write {
+        runs: Vec<Run>,
+        tagged: bool,
+    },
+    Free {
+        selectors: Vec<Vec<String>>,
+        to: i64,
+    },
 }
 
 impl Run {
@@ -122,7 +108,8 @@ impl Run {
             }
         }
         let sample = |index: i64| {
-            let random = (i64::from(self.seed) + index).wrapping_mul(6_364_136_223_846_793_005).rotate_left(23);
+            let random =
+                (i64::from(self.seed) + index).wrapping_mul(6_364_136_223_846_793_005).rotate_left(23);
             let jitter = if self.jitter > 0 { random.rem_euclid(self.jitter + 1) } else { 0 };
             let time = BASE + (self.slot + index * self.step) * frequency + self.phase + jitter;
             let value = (random.rotate_left(17).rem_euclid(2_000_003) - 1_000_000) as f64 / 1000.0;
