@@ -4,11 +4,15 @@
 //! without threads: callers pass bytes and times in and get bytes out. The modules stand in the order
 //! in which a sample passes them.
 
+pub mod checkpoint;
 pub mod config;
 pub mod inspect;
 pub mod limits;
 pub mod line;
 pub mod memory;
 pub mod query;
+pub mod recovery;
+pub mod reference_log;
 pub mod series;
 pub mod sync;
+pub mod wal;

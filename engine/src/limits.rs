@@ -39,6 +39,10 @@ pub const QUERY_VALUES_MAX: u64 = 200_000_000;
 pub const QUERY_ROWS_MAX: u64 = 1_000_000;
 /// Rows whose size is found out at once, before others get their turn.
 pub const QUERY_ROWS_COUNTED_PER_STEP: usize = 64;
+/// Levels freed at once, before others get their turn.
+pub const FREE_LEVELS_PER_STEP: usize = 32;
+/// Nodes judged at once.
+pub const HEALTH_NODES_PER_STEP: usize = 4;
 /// Data shorter than this is not resampled (SPEC section 4).
 pub const RESAMPLE_POINTS_MIN: usize = 1000;
 
@@ -47,3 +51,24 @@ const _: () = assert!(METRIC_NAME_BYTES_MAX < LINE_BYTES_MAX);
 // Slot arithmetic on checked times and frequencies cannot overflow an i64.
 const _: () = assert!(TIME_SECONDS_MAX < i64::MAX / 4);
 const _: () = assert!(FREQUENCY_SECONDS_MAX * (BUFFER_SLOTS as i64) < i64::MAX / 4 - TIME_SECONDS_MAX);
+
+/// Cluster, host and two names below: the deepest level a log record can name.
+pub const LOG_PATH_NAMES_MAX: usize = 4;
+/// A log block that has as much payload takes no further record.
+pub const LOG_BLOCK_PAYLOAD_BYTES_FULL: usize = 1024 * 1024;
+/// Longest payload of a log block; what replay holds in memory.
+pub const LOG_BLOCK_PAYLOAD_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+// One more record, however long its names, fits a block that is not full yet.
+const _: () = assert!(
+    LOG_BLOCK_PAYLOAD_BYTES_FULL
+        + LOG_PATH_NAMES_MAX * (SELECTOR_PART_BYTES_MAX + 5)
+        + METRIC_NAME_BYTES_MAX
+        + 32
+        <= LOG_BLOCK_PAYLOAD_BYTES_MAX
+);
+
+/// Deepest level below a host that a snapshot or the reference's log may hold (SPEC section 5); real ones have two.
+pub const SNAPSHOT_DEPTH_MAX: usize = 16;
+/// Longest payload of a record in the reference's log (SPEC section 5).
+pub const REFERENCE_LOG_PAYLOAD_BYTES_MAX: usize = 1024 * 1024;

@@ -1,11 +1,13 @@
 //! A chain against the model's chain: any order of writes, frees and reads (SPEC section 1; late samples: section 9, 6).
 
+mod generate;
 mod model;
 
 use engine::memory::chain::{Chain, Run, Span, Written};
 use engine::memory::pool::Pool;
+use generate::{settings, time};
 use model::chain as naive;
-use model::generate::{BASE, settings, time};
+use model::site::BASE;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -32,6 +34,10 @@ enum Event {
         slots: i64,
         seconds: i64,
     },
+    /// One sample about as old as the retention allows.
+    Oldest {
+        seconds: i64,
+    },
     /// Late samples that follow each other.
     LateRun {
         slots: i64,
@@ -39,6 +45,11 @@ enum Event {
     },
     Free {
         slots: i64,
+    },
+    /// Frees up to about where one of the buffers ends.
+    FreeBuffer {
+        index: usize,
+        seconds: i64,
     },
 }
 
@@ -50,7 +61,9 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (prop_oneof![0..20i64, 0..1500i64], 0..60i64).prop_map(|(slots, seconds)| Event::Skip { slots, seconds }),
         6 => (back(), 0..60i64).prop_map(|(slots, seconds)| Event::Late { slots, seconds }),
         2 => (back(), 1..40i64).prop_map(|(slots, count)| Event::LateRun { slots, count }),
+        1 => (-1..=1i64).prop_map(|seconds| Event::Oldest { seconds }),
         1 => back().prop_map(|slots| Event::Free { slots }),
+        1 => (0..4usize, -1..=1i64).prop_map(|(index, seconds)| Event::FreeBuffer { index, seconds }),
     ]
 }
 
@@ -91,6 +104,11 @@ impl Pair {
         Ok(())
     }
 
+    fn free(&mut self, to: i64) -> Result<(), TestCaseError> {
+        prop_assert_eq!(self.real.free_before(to, &mut self.pool), self.naive.free_before(to));
+        Ok(())
+    }
+
     fn apply(&mut self, event: &Event) -> Result<(), TestCaseError> {
         let frequency = self.real.frequency();
         match *event {
@@ -102,15 +120,18 @@ impl Pair {
             }
             Event::Skip { slots, seconds } => self.write(self.newest + slots * frequency + seconds)?,
             Event::Late { slots, seconds } => self.write(self.newest - slots * frequency - seconds)?,
+            Event::Oldest { seconds } => self.write(self.newest - RETENTION_SECONDS + seconds)?,
             Event::LateRun { slots, count } => {
                 let start = self.newest - slots * frequency;
                 for index in 0..count {
                     self.write(start + index * frequency)?;
                 }
             }
-            Event::Free { slots } => {
-                let to = self.newest - slots * frequency;
-                prop_assert_eq!(self.real.free_before(to, &mut self.pool), self.naive.free_before(to));
+            Event::Free { slots } => self.free(self.newest - slots * frequency)?,
+            Event::FreeBuffer { index, seconds } => {
+                if let Some(buffer) = self.naive.buffers.get(index) {
+                    self.free(buffer.end(frequency) + seconds)?;
+                }
             }
         }
         self.check_buffers()
@@ -156,7 +177,7 @@ fn values(chain: &Chain, from: i64, to: i64) -> Vec<f64> {
 }
 
 proptest! {
-    #![proptest_config(settings(300, REGRESSIONS))]
+    #![proptest_config(settings(2000, REGRESSIONS))]
 
     #[test]
     fn any_history_reads_as_the_model_does(

@@ -1,12 +1,13 @@
 //! Answers to queries against the model's, byte for byte (SPEC section 4).
 
+mod generate;
 mod model;
 mod store;
 
+use generate::{Event, history_and_requests, settings};
 use model::Model;
-use model::generate::{BASE, Event, history, metrics, request, settings};
 use model::query::Request;
-use proptest::collection::vec;
+use model::site::{BASE, metrics};
 use proptest::prelude::*;
 use store::{Answer, Store, hide_errors};
 
@@ -64,14 +65,38 @@ fn check(store: &Store, model: &Model, request: &Request) -> Result<(), TestCase
     Ok(())
 }
 
+/// What will be an error is small, even if the nulls before its data would be too many to answer.
+#[test]
+fn an_error_is_never_too_large() {
+    let mut store = Store::new(&metrics(), 2, RETENTION_SECONDS);
+    let body = format!(
+        "n60,hostname=h,type=socket,type-id=0 value=1 {BASE}\nn60,hostname=h,type=socket,type-id=1 value=1 {BASE}\n\
+         s60,hostname=h value=1 {BASE}\n"
+    );
+    store.write("c0", &body, NOW).result.expect("the lines are good");
+    let error = r#"{"error":"*","from":0,"to":0,"resolution":0,"avg":0.00,"min":0.00,"max":0.00}"#;
+    for (metric, resolution, from, to) in
+        [("n60", 0, i64::MIN, i64::MAX), ("s60", 90, i64::MIN, i64::MAX), ("s60", 0, i64::MIN + 1, i64::MIN)]
+    {
+        let request = format!(
+            r#"{{"cluster":"c0","from":{from},"to":{to},"queries":[{{"metric":"{metric}","host":"h","resolution":{resolution}}}]}}"#
+        );
+        let answer = store.query(request.as_bytes(), VALUES_MAX);
+        assert_eq!(answer.status, 200, "{request}");
+        assert_eq!(hide_errors(&answer.body), format!("{{\"results\":[[{error}]]}}\n"));
+    }
+    let request =
+        r#"{"cluster":"c0","from":-9223372036854775808,"to":0,"queries":[{"metric":"s60","host":"h"}]}"#;
+    assert_eq!(store.query(request.as_bytes(), VALUES_MAX), Answer::bad_request());
+}
+
 proptest! {
-    #![proptest_config(settings(192, REGRESSIONS))]
+    #![proptest_config(settings(800, REGRESSIONS))]
 
     #[test]
     fn any_query_is_answered_as_the_model_does(
         cores in 1..=4usize,
-        events in history(6),
-        requests in vec(request(), 6),
+        (events, requests) in history_and_requests(6, 8),
     ) {
         let mut store = Store::new(&metrics(), cores, RETENTION_SECONDS);
         let mut model = Model::new(&metrics(), RETENTION_SECONDS);
@@ -83,7 +108,7 @@ proptest! {
     }
 
     #[test]
-    fn the_number_of_cores_changes_no_answer(events in history(4), requests in vec(request(), 4)) {
+    fn the_number_of_cores_changes_no_answer((events, requests) in history_and_requests(4, 4)) {
         let mut stores: Vec<Store> =
             (1..=4).map(|cores| Store::new(&metrics(), cores, RETENTION_SECONDS)).collect();
         stores.iter_mut().for_each(|store| replay(store, &events));

@@ -1,10 +1,12 @@
 //! A whole store against the model: what writes come to, frees, the debug dump, health (SPEC sections 2, 3 and 9).
 
+mod generate;
 mod model;
 mod store;
 
 use engine::line::decode::BadLine;
-use model::generate::{BASE, CLUSTERS, Event, METRICS, history, metrics, selector, settings};
+use generate::{CLUSTERS, Event, history, selector, settings};
+use model::site::{BASE, METRICS, metrics};
 use model::{Fate, Model};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -62,7 +64,7 @@ fn check_dumps(store: &Store, model: &Model, selectors: &[Vec<String>]) -> Resul
 }
 
 proptest! {
-    #![proptest_config(settings(128, REGRESSIONS))]
+    #![proptest_config(settings(500, REGRESSIONS))]
 
     #[test]
     fn writes_frees_dumps_and_health_are_those_of_the_model(

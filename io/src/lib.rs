@@ -7,6 +7,7 @@ pub mod api;
 pub mod boot;
 pub mod command_line;
 pub mod core;
+pub mod durable;
 pub mod listen;
 pub mod runtime;
 pub mod settings;

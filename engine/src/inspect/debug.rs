@@ -16,34 +16,64 @@ pub struct CoreDump {
     pub hosts: BTreeMap<(String, String), Vec<u8>>,
 }
 
-/// Dumps what `selector` (cluster, host, …) leads to on this core.
+/// What `selector` (cluster, host, …) leads to on this core, being dumped host by host.
+#[derive(Debug)]
+pub struct DumpWork {
+    /// Levels still to be dumped, with the cluster and host they are filed under.
+    levels: Vec<(LevelId, (String, String))>,
+    /// Nesting of their lines.
+    depth: usize,
+    dump: CoreDump,
+}
+
+impl DumpWork {
+    /// Finds what there is to dump.
+    #[must_use]
+    pub fn new(shard: &Shard, selector: &[impl AsRef<str>]) -> Self {
+        let tree = shard.tree();
+        let name = |level: LevelId| tree.level(level).name().to_owned();
+        let mut levels = Vec::new();
+        if let Some(found) = tree.find(selector.iter().map(AsRef::as_ref)) {
+            let clusters: Vec<LevelId> = match selector.len() {
+                0 => tree.children(ROOT).collect(),
+                1 => vec![found],
+                _ => {
+                    levels.push((found, (selector[0].as_ref().to_owned(), selector[1].as_ref().to_owned())));
+                    Vec::new()
+                }
+            };
+            for cluster in clusters {
+                levels.extend(tree.children(cluster).map(|host| (host, (name(cluster), name(host)))));
+            }
+        }
+        // Below `data`, and below the cluster and host if those are shown.
+        let depth = 3usize.saturating_sub(selector.len()).max(1);
+        Self { levels, depth, dump: CoreDump::default() }
+    }
+
+    /// Dumps one host; the whole dump when that was the last.
+    pub fn step(&mut self, shard: &Shard) -> Option<CoreDump> {
+        if let Some((level, place)) = self.levels.pop() {
+            // Its data may have been freed since it was found.
+            if shard.tree().level(level).is_live() {
+                let mut text = Vec::new();
+                push_level(shard, level, self.depth, &mut text);
+                self.dump.hosts.insert(place, text);
+            }
+        }
+        self.levels.is_empty().then(|| std::mem::take(&mut self.dump))
+    }
+}
+
+/// Dumps what `selector` leads to on this core, at once.
 #[must_use]
 pub fn dump(shard: &Shard, selector: &[impl AsRef<str>]) -> CoreDump {
-    let mut dump = CoreDump::default();
-    let Some(level) = shard.tree().find(selector.iter().map(AsRef::as_ref)) else { return dump };
-    let tree = shard.tree();
-    let name = |level: LevelId| tree.level(level).name().to_owned();
-    let clusters: Vec<LevelId> = match selector.len() {
-        0 => tree.children(ROOT).collect(),
-        1 => vec![level],
-        _ => {
-            let mut text = Vec::new();
-            push_level(shard, level, 1, &mut text);
-            let place = (selector[0].as_ref().to_owned(), selector[1].as_ref().to_owned());
-            dump.hosts.insert(place, text);
+    let mut work = DumpWork::new(shard, selector);
+    loop {
+        if let Some(dump) = work.step(shard) {
             return dump;
         }
-    };
-    // Nesting of a host's lines: below `data`, and below the cluster if that is shown.
-    let depth = if selector.is_empty() { 3 } else { 2 };
-    for cluster in clusters {
-        for host in tree.children(cluster) {
-            let mut text = Vec::new();
-            push_level(shard, host, depth, &mut text);
-            dump.hosts.insert((name(cluster), name(host)), text);
-        }
     }
-    dump
 }
 
 /// Joins the dumps of all cores; `None` if none found anything.

@@ -102,6 +102,11 @@ impl Chain {
         self.older.iter().chain(self.newest())
     }
 
+    pub(super) fn for_each_buffer_mut(&mut self, f: impl FnMut(&mut Buffer)) {
+        let newest = Some(&mut self.newest).filter(|buffer| !buffer.values.is_empty());
+        self.older.iter_mut().chain(newest).for_each(f);
+    }
+
     /// Writes a sample. A late one (before the newest buffer) must not be before `oldest`.
     #[inline]
     pub fn write(&mut self, time: i64, value: f64, oldest: i64, pool: &mut Pool) -> Written {
@@ -114,9 +119,25 @@ impl Chain {
                 pool.grow(&mut self.newest.values, stored + 1);
             }
             self.newest.values.push(value);
+            self.newest.unsaved.add(stored);
             return Written::Stored;
         }
         self.write_elsewhere(time, value, oldest, pool)
+    }
+
+    /// Writes the first sample of a run that was saved: one that is behind all others and not on their grid
+    /// begins a buffer, as it did when it was received.
+    pub fn write_run_start(&mut self, time: i64, value: f64, pool: &mut Pool) {
+        let frequency = self.frequency();
+        let grid = self.newest.first_write(frequency);
+        let behind = time >= self.newest.end(frequency) - frequency / 2;
+        if !self.is_empty() && behind && (time - grid) % frequency != 0 {
+            let mut buffer = Buffer::beginning_with(time, frequency);
+            buffer.set(0, value, pool);
+            self.older.push(std::mem::replace(&mut self.newest, buffer));
+            return;
+        }
+        self.write(time, value, i64::MIN, pool);
     }
 
     #[inline(never)]
@@ -166,7 +187,7 @@ impl Chain {
                 behind.set(0, value, pool);
             }
             _ => {
-                let mut buffer = Buffer { start: behind.start - missing * frequency, values: Vec::new() };
+                let mut buffer = Buffer { start: behind.start - missing * frequency, ..Buffer::default() };
                 buffer.set(0, value, pool);
                 self.older.insert(next, buffer);
             }
@@ -189,8 +210,8 @@ impl Chain {
             self.older.shrink_to_fit();
         }
         if !self.is_empty() && self.newest.end(frequency) < to {
-            pool.put(std::mem::take(&mut self.newest.values));
-            self.newest = self.older.pop().unwrap_or_default();
+            let newest = std::mem::replace(&mut self.newest, self.older.pop().unwrap_or_default());
+            pool.put(newest.values);
             freed += 1;
         }
         freed

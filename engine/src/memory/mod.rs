@@ -6,4 +6,7 @@
 pub mod buffer;
 pub mod chain;
 pub mod pool;
+pub mod retention;
+pub mod save;
 pub mod shard;
+pub mod unsaved;

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::chain::{Chain, Written};
 use super::pool::Pool;
+use super::retention::FreeWork;
 use crate::config::{MetricId, Metrics};
 use crate::series::route::Batch;
 use crate::series::tree::{LevelId, SeriesId, Tree};
+use crate::wal::encode::SegmentEncoder;
 
 /// A series: where it hangs in the tree, and its data.
 #[derive(Debug)]
@@ -84,11 +86,18 @@ impl Shard {
         &self.series[id.0 as usize]
     }
 
-    /// Stores a batch of core `source`; `now` is the time of the clock in seconds.
+    /// Stores a batch of core `source`, and records what it stores in `log`; `now` is the time of the clock in
+    /// seconds.
     ///
     /// # Panics
     /// If a sample refers to a series that `source` never declared: a bug.
-    pub fn apply(&mut self, source: usize, batch: &Batch, now: i64) -> Applied {
+    pub fn apply(
+        &mut self,
+        source: usize,
+        batch: &Batch,
+        now: i64,
+        mut log: Option<&mut SegmentEncoder>,
+    ) -> Applied {
         for declaration in &batch.declarations {
             let level = self.tree.declare_level(declaration.path.iter().map(|name| &**name));
             let id = self.declare(level, declaration.metric);
@@ -98,17 +107,57 @@ impl Shard {
         let links = &self.links[source];
         let mut applied = Applied::default();
         for sample in &batch.samples {
-            let series = &mut self.series[links[sample.link as usize].0 as usize];
+            let id = links[sample.link as usize];
+            let series = &mut self.series[id.0 as usize];
             let was_empty = series.chain.is_empty();
             match series.chain.write(sample.time, sample.value, oldest, &mut self.pool) {
                 Written::Stored => applied.stored += 1,
-                Written::TooOld => applied.too_old += 1,
+                Written::TooOld => {
+                    applied.too_old += 1;
+                    continue;
+                }
+            }
+            if let Some(log) = &mut log {
+                if !log.is_declared(id.0) {
+                    let path = self.tree.path(series.level);
+                    log.declare(id.0, &path, &self.metrics.get(series.metric).name);
+                }
+                log.sample(id.0, sample.time, sample.value);
             }
             if was_empty {
                 self.tree.gained_data(series.level);
             }
         }
         applied
+    }
+
+    /// The series of a metric at a path of names, created if it is missing.
+    pub(crate) fn declare_path<'a>(
+        &mut self,
+        path: impl IntoIterator<Item = &'a str>,
+        metric: MetricId,
+    ) -> SeriesId {
+        let level = self.tree.declare_level(path);
+        self.declare(level, metric)
+    }
+
+    /// Stores a sample that was acknowledged in an earlier life, however late it is; `run_start`: it is the first
+    /// of a saved run.
+    pub(crate) fn load(&mut self, id: SeriesId, time: i64, value: f64, run_start: bool) {
+        let series = &mut self.series[id.0 as usize];
+        let was_empty = series.chain.is_empty();
+        if run_start {
+            series.chain.write_run_start(time, value, &mut self.pool);
+        } else {
+            series.chain.write(time, value, i64::MIN, &mut self.pool);
+        }
+        if was_empty {
+            self.tree.gained_data(series.level);
+        }
+    }
+
+    pub(super) fn chain_mut(&mut self, id: SeriesId) -> &mut Chain {
+        &mut self.series[id.0 as usize].chain
     }
 
     fn declare(&mut self, level: LevelId, metric: MetricId) -> SeriesId {
@@ -121,23 +170,26 @@ impl Shard {
     }
 
     /// Frees every buffer at or below a level that ends before `to`; returns how many.
-    ///
-    /// Levels left without data are invisible from then on.
     pub fn free_before(&mut self, level: LevelId, to: i64) -> usize {
+        let mut work = FreeWork::new(vec![level], to);
+        while !work.step(self) {}
+        work.freed()
+    }
+
+    /// Frees the level's own buffers that end before `to`; returns how many.
+    ///
+    /// A level left without data is invisible from then on.
+    pub(super) fn free_level(&mut self, level: LevelId, to: i64) -> usize {
         let mut freed = 0;
-        let mut levels = vec![level];
-        while let Some(level) = levels.pop() {
-            levels.extend(self.tree.children(level));
-            for index in 0..self.tree.level(level).series().len() {
-                let (_, id) = self.tree.level(level).series()[index];
-                let chain = &mut self.series[id.0 as usize].chain;
-                if chain.is_empty() {
-                    continue;
-                }
-                freed += chain.free_before(to, &mut self.pool);
-                if chain.is_empty() {
-                    self.tree.lost_data(level);
-                }
+        for index in 0..self.tree.level(level).series().len() {
+            let (_, id) = self.tree.level(level).series()[index];
+            let chain = &mut self.series[id.0 as usize].chain;
+            if chain.is_empty() {
+                continue;
+            }
+            freed += chain.free_before(to, &mut self.pool);
+            if chain.is_empty() {
+                self.tree.lost_data(level);
             }
         }
         freed

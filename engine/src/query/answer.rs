@@ -41,7 +41,11 @@ pub fn count_values(shard: &Shard, row: RowRequest<'_>, scratch: &mut Scratch) -
     let metric = shard.metrics().get(id);
     scratch.series.clear();
     scan::find_series(shard, host, query, selection, id, &mut scratch.series);
-    if scratch.series.len() > 1 && metric.aggregation == Aggregation::None {
+    // What will be an error has no values, however long the range.
+    let error = request.from > request.to
+        || (scratch.series.len() > 1 && metric.aggregation == Aggregation::None)
+        || resample::check_resolution(metric.frequency, query.resolution).is_err();
+    if error {
         return 1;
     }
     let chains = scratch.series.iter().map(|&series| shard.series(series).chain());

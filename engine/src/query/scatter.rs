@@ -124,7 +124,9 @@ impl CoreQuery {
     pub fn step(&mut self, shard: &Shard) -> Step {
         match self.state {
             State::Listing => {
-                self.list_all_nodes(shard);
+                if let Err(error) = self.list_all_nodes(shard) {
+                    return Step::Done(Err(error));
+                }
                 self.state = State::Counting;
                 Step::More
             }
@@ -221,18 +223,22 @@ impl CoreQuery {
         }
     }
 
-    fn list_all_nodes(&mut self, shard: &Shard) {
+    fn list_all_nodes(&mut self, shard: &Shard) -> Result<(), TooLarge> {
         let request = &self.question.request;
-        let Some(metrics) = &request.for_all_nodes else { return };
-        let Some(cluster) = shard.tree().find([&*request.cluster]) else { return };
+        let Some(metrics) = &request.for_all_nodes else { return Ok(()) };
+        let Some(cluster) = shard.tree().find([&*request.cluster]) else { return Ok(()) };
+        let rows_max = limits::QUERY_ROWS_MAX.min(self.question.values_max);
         for host in shard.tree().children(cluster) {
-            for metric in metrics {
-                self.all_nodes.push(Query {
-                    metric: metric.clone(),
-                    host: shard.tree().level(host).name().to_owned(),
-                    ..Query::default()
-                });
+            if (self.all_nodes.len() + metrics.len()) as u64 > rows_max {
+                return Err(TooLarge { values_max: rows_max });
             }
+            let host = shard.tree().level(host).name();
+            self.all_nodes.extend(metrics.iter().map(|metric| Query {
+                metric: metric.clone(),
+                host: host.to_owned(),
+                ..Query::default()
+            }));
         }
+        Ok(())
     }
 }

@@ -97,6 +97,19 @@ impl Tree {
         Some(series[index].1)
     }
 
+    /// The names from below the root down to a level.
+    #[must_use]
+    pub fn path(&self, id: LevelId) -> Vec<&str> {
+        let mut names = Vec::new();
+        let mut level = self.level(id);
+        while let Some(parent) = level.parent {
+            names.push(&*level.name);
+            level = self.level(parent);
+        }
+        names.reverse();
+        names
+    }
+
     /// How many series were declared.
     #[must_use]
     pub fn series_count(&self) -> u32 {
@@ -181,6 +194,8 @@ mod tests {
         assert_eq!(tree.find(["c", "h", "socket1"]), None);
         assert_eq!(tree.series(socket, MetricId(3)), Some(series));
         assert_eq!(tree.series(host, MetricId(3)), None);
+        assert_eq!(tree.path(socket), ["c", "h", "socket0"]);
+        assert!(tree.path(ROOT).is_empty());
 
         tree.lost_data(socket);
         assert_eq!(tree.find(["c"]), None);

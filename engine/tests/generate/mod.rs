@@ -9,7 +9,7 @@
 use engine::config::Aggregation;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
 use proptest::test_runner::FileFailurePersistence;
 
 use crate::model::query::{Query, Request};
@@ -121,7 +121,7 @@ impl Run {
 }
 
 fn run() -> impl Strategy<Value = Run> {
-    let count = prop_oneof![10 => 1..30i64, 2 => 30..200i64, 2 => 490..540i64, 1 => 1000..1300i64];
+    let count = prop_oneof![10 => 1..30i64, 2 => 30..200i64, 2 => 490..540i64, 2 => 1000..1300i64];
     let slot = prop_oneof![8 => 0..40i64, 3 => -600..600i64, 1 => -3000..3000i64];
     let step = prop_oneof![10 => Just(1i64), 2 => Just(2), 1 => Just(0), 1 => Just(-1), 1 => 3..700i64];
     let place = (select(&CLUSTERS[..]), select(&HOSTS[..]), select(&LEVELS[..]), select(&METRICS[..]));
@@ -132,6 +132,15 @@ fn run() -> impl Strategy<Value = Run> {
             Run { cluster, host, level, metric, slot, phase, count, step, jitter, seed }
         },
     )
+}
+
+impl Event {
+    fn runs(&self) -> &[Run] {
+        match self {
+            Self::Write { runs, .. } => runs,
+            Self::Free { .. } => &[],
+        }
+    }
 }
 
 /// One metric at several levels of one host, from about the same time on: what is combined in answers.
@@ -245,4 +254,43 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
             for_all_nodes,
         },
     )
+}
+
+/// A history, and requests that mostly ask for what is in it.
+pub(crate) fn history_and_requests(
+    events_max: usize,
+    requests: usize,
+) -> impl Strategy<Value = (Vec<Event>, Vec<Request>)> {
+    let aimed = (request(), proptest::option::weighted(0.8, any::<Index>()));
+    (history(events_max), vec(aimed, requests)).prop_map(|(events, requests)| {
+        let runs: Vec<&Run> = events.iter().flat_map(Event::runs).collect();
+        let aim = |(mut request, target): (Request, Option<Index>)| {
+            if let (Some(target), false) = (target, runs.is_empty()) {
+                request_run(&mut request, target.get(&runs));
+            }
+            request
+        };
+        let requests = requests.into_iter().map(aim).collect();
+        (events, requests)
+    })
+}
+
+/// Turns most of a request to one run: its host, its metric, its time, multiples of its frequency.
+fn request_run(request: &mut Request, run: &Run) {
+    let (metric, frequency, _) = run.metric;
+    run.cluster.clone_into(&mut request.cluster);
+    if (BASE - 3000..BASE + 3000).contains(&request.from) && request.to >= request.from {
+        let begin = (run.slot - 3) * frequency + run.phase;
+        request.from += begin;
+        request.to = request.to.saturating_add(begin);
+    }
+    for (index, query) in request.queries.iter_mut().enumerate() {
+        if index % 3 < 2 {
+            run.host.clone_into(&mut query.host);
+            metric.clone_into(&mut query.metric);
+            if (2..=30).contains(&query.resolution) {
+                query.resolution *= frequency;
+            }
+        }
+    }
 }

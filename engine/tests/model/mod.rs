@@ -2,8 +2,8 @@
 //!
 //! It shares no code with the engine but the configured metrics: paths are lists of names in one sorted map, every
 //! sample is a slot in a plain list, every read walks time step by step, every answer is put together with `format!`.
-//! [`chain`] is one series, [`query`] and [`resample`] make answers, [`inspect`] dumps and judges, [`generate`] makes
-//! up histories and requests for both stores.
+//! [`chain`] is one series, [`query`] and [`resample`] make answers, [`inspect`] dumps and judges; [`site`] is what both
+//! stores are configured with. The tests and the fuzz targets feed it.
 
 #![allow(dead_code, reason = "every test file uses another part of the model")]
 

@@ -114,7 +114,7 @@ impl Store {
                 continue;
             }
             let batch = self.routers[source].seal(core, std::mem::take(samples));
-            let part = self.shards[core].apply(source, &batch, now);
+            let part = self.shards[core].apply(source, &batch, now, None);
             applied.stored += part.stored;
             applied.too_old += part.too_old;
         }

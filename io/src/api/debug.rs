@@ -14,7 +14,7 @@ use super::request::parameter;
 use super::{ApiResponse, Refusal, reply};
 use crate::core::Core;
 use crate::core::calls::Call;
-use crate::core::event::{Reply, Request as CoreRequest};
+use crate::core::event::{Reply, Work};
 
 /// Dumps what the selector leads to; without one, everything.
 ///
@@ -33,7 +33,7 @@ pub async fn debug(core: Rc<Core>, request: &Request<Incoming>) -> Result<ApiRes
     };
     let call = Call::new(&core);
     for owner in owners {
-        call.request(owner, CoreRequest::Dump(Arc::clone(&selector))).await;
+        call.want(owner, Work::Dump(Arc::clone(&selector))).await;
     }
     let dumps = call.replies().await.into_iter().map(|(_, reply)| match reply {
         Reply::Dumped(dump) => dump,

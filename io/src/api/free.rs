@@ -15,7 +15,7 @@ use super::request::{parameter, whole_body};
 use super::{ApiResponse, Refusal};
 use crate::core::Core;
 use crate::core::calls::Call;
-use crate::core::event::{Reply, Request as CoreRequest};
+use crate::core::event::{Reply, Work};
 
 /// Frees; the answer says how many buffers.
 ///
@@ -38,7 +38,7 @@ pub async fn free(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiRespo
     }
     let call = Call::new(&core);
     for (owner, mine) in owners.into_iter().enumerate().filter(|(_, mine)| !mine.is_empty()) {
-        call.request(owner, CoreRequest::Free { selectors: Arc::clone(&selectors), mine, to }).await;
+        call.want(owner, Work::Free { selectors: Arc::clone(&selectors), mine, to }).await;
     }
     let mut freed = 0;
     for (_, reply) in call.replies().await {

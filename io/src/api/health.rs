@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use engine::limits::METRICS_MAX;
 use engine::query::request::HealthRequest;
 use engine::series::route::core_of;
 use hyper::Request;
@@ -14,7 +15,7 @@ use super::body::ApiBody;
 use super::request::whole_body;
 use super::{ApiResponse, Refusal, reply};
 use crate::core::calls::Call;
-use crate::core::event::{Reply, Request as CoreRequest};
+use crate::core::event::{Reply, Work};
 use crate::core::{Core, clock_seconds};
 
 /// Judges the nodes of the request; the answer has them in name order.
@@ -24,6 +25,11 @@ use crate::core::{Core, clock_seconds};
 pub async fn health(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResponse, Refusal> {
     let body = whole_body(request).await?;
     let request = Arc::new(HealthRequest::parse(&body).map_err(Refusal::bad_request)?);
+    if request.metric_names.len() > METRICS_MAX {
+        return Err(Refusal::bad_request(format_args!(
+            "at most {METRICS_MAX} metric-names can be asked for"
+        )));
+    }
     // A node asked for twice is answered once.
     let nodes: BTreeMap<&str, u32> =
         request.nodes.iter().zip(0u32..).map(|(node, index)| (node.as_str(), index)).collect();
@@ -35,7 +41,7 @@ pub async fn health(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiRes
     let call = Call::new(&core);
     let now = clock_seconds();
     for (owner, mine) in owners.into_iter().enumerate().filter(|(_, mine)| !mine.is_empty()) {
-        call.request(owner, CoreRequest::Health { request: Arc::clone(&request), mine, now }).await;
+        call.want(owner, Work::Health { request: Arc::clone(&request), mine, now }).await;
     }
     let mut entries: Vec<Vec<u8>> = vec![Vec::new(); request.nodes.len()];
     for (_, reply) in call.replies().await {

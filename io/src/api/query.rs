@@ -18,7 +18,7 @@ use super::request::whole_body;
 use super::{ApiResponse, Refusal, reply};
 use crate::core::Core;
 use crate::core::calls::Call;
-use crate::core::event::{Reply, Request as CoreRequest};
+use crate::core::event::{Reply, Work};
 
 /// Smaller answers are not worth compressing.
 const ENCODED_BYTES_MIN: u64 = 1024;
@@ -38,7 +38,7 @@ pub async fn query(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResp
     let call = Call::new(&core);
     for (owner, question) in questions.iter().enumerate() {
         if all_nodes || !question.queries.is_empty() {
-            call.request(owner, CoreRequest::Query(question.clone())).await;
+            call.want(owner, Work::Query(question.clone())).await;
         }
     }
     let mut answers: Vec<CoreAnswer> = questions.iter().map(|_| CoreAnswer::default()).collect();

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::Core;
-use super::event::{CallId, Reply, Request};
+use super::event::{CallId, Reply, Request, Work};
 
 /// The calls of one core that are under way.
 #[derive(Debug, Default)]
@@ -73,6 +73,11 @@ impl Call {
     pub async fn request(&self, core: usize, request: Request) {
         self.core.outgoing.room(core).await;
         self.request_now(core, request);
+    }
+
+    /// Wants something of a core, when there is room.
+    pub async fn want(&self, core: usize, work: Work) {
+        self.request(core, Request::Work(work)).await;
     }
 
     /// Sends a request to a core that has room: nothing was awaited since [`super::mesh::Outgoing::room`].

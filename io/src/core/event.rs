@@ -26,6 +26,13 @@ pub enum CoreEvent {
 pub enum Request {
     /// Store samples.
     Write(Batch),
+    /// Do something that may take a while.
+    Work(Work),
+}
+
+/// What a pump does in slices.
+#[derive(Debug)]
+pub enum Work {
     /// Answer a query.
     Query(Question),
     /// Free buffers that end before `to`.

@@ -12,9 +12,13 @@ use engine::line::key::UnsafeName;
 use super::calls::Call;
 use super::event::{Reply, Request};
 use super::{Core, clock_seconds};
+use crate::runtime::yield_now;
 
 /// A message to an owner has about this many samples at most: what one chunk adds comes on top.
 pub const BATCH_SAMPLES_MAX: usize = 4096;
+
+/// Bytes decoded in one turn: about a third of a millisecond.
+const TURN_BYTES: usize = 128 * 1024;
 
 /// A stream of lines being stored: a request body, a connection, a message.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub struct Ingest {
     outbox: Outbox,
     call: Call,
     too_old: u64,
+    /// Bytes decoded since the core's other tasks had their turn.
+    turn_bytes: usize,
 }
 
 impl Ingest {
@@ -38,6 +44,7 @@ impl Ingest {
             outbox: Outbox::new(core.cores()),
             call: Call::new(core),
             too_old: 0,
+            turn_bytes: 0,
         }
     }
 
@@ -52,6 +59,12 @@ impl Ingest {
         };
         if self.outbox.longest() >= BATCH_SAMPLES_MAX {
             self.send().await;
+        }
+        // A client that sends without a pause always has bytes ready, so its task would never wait.
+        self.turn_bytes += chunk.len();
+        if self.turn_bytes >= TURN_BYTES {
+            self.turn_bytes = 0;
+            yield_now().await;
         }
         result
     }

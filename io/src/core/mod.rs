@@ -6,6 +6,7 @@
 pub mod calls;
 pub mod event;
 pub mod ingest;
+pub mod job;
 pub mod mesh;
 pub mod pump;
 

@@ -36,7 +36,7 @@ const LINGER_MAX: Duration = Duration::from_secs(2);
 /// The same once the daemon stops.
 const LINGER_STOPPING_MAX: Duration = Duration::from_millis(100);
 /// How many bytes are read from it.
-const LINGER_BYTES_MAX: usize = 8 * 1024 * 1024;
+const LINGER_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// What answers the requests of a core's connections.
 pub trait Service: 'static {

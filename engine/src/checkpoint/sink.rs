@@ -1,0 +1,33 @@
+//! How a checkpoint writes a snapshot, whichever format the file has.
+
+/// Takes the levels of a host depth first and appends them to a buffer.
+///
+/// A level's own series come before its children. What holds nothing is left out: a series without values, a level
+/// without series. What could not be read back is not written: all methods panic on names, times, frequencies and
+/// depths beyond [`crate::limits`], which are checked where samples enter the store.
+pub trait SnapshotSink: Sized {
+    /// Writes a series of the level that is open: seconds per value, time of the first value in seconds, and the
+    /// values, oldest first, NaN where one is missing.
+    ///
+    /// # Panics
+    /// If the level already has a child, or beyond the limits.
+    fn series(&mut self, metric: &str, frequency: i64, start: i64, values: impl IntoIterator<Item = f64>);
+
+    /// Opens a child of the level that is open.
+    ///
+    /// # Panics
+    /// Beyond the limits.
+    fn open_level(&mut self, name: &str);
+
+    /// Closes the child that was opened last.
+    ///
+    /// # Panics
+    /// If none is open.
+    fn close_level(&mut self);
+
+    /// Ends the snapshot; the number of series in it. Without any there is no need of a file.
+    ///
+    /// # Panics
+    /// If a child is still open.
+    fn finish(self) -> u64;
+}

@@ -1,0 +1,39 @@
+//! Freeing what is too old, in slices between which ingest runs (SPEC sections 3 and 6).
+
+use super::shard::Shard;
+use crate::limits;
+use crate::series::tree::LevelId;
+
+/// The buffers at or below some levels that end before a time, being freed.
+#[derive(Debug)]
+pub struct FreeWork {
+    /// Levels not visited yet.
+    levels: Vec<LevelId>,
+    to: i64,
+    freed: usize,
+}
+
+impl FreeWork {
+    /// Frees at and below these levels what ends before `to`, in seconds.
+    #[must_use]
+    pub fn new(levels: Vec<LevelId>, to: i64) -> Self {
+        Self { levels, to, freed: 0 }
+    }
+
+    /// Visits a few levels; `true` when all were.
+    pub fn step(&mut self, shard: &mut Shard) -> bool {
+        for _ in 0..limits::FREE_LEVELS_PER_STEP {
+            let Some(level) = self.levels.pop() else { return true };
+            // The children first: a level without data below it has none to list.
+            self.levels.extend(shard.tree().children(level));
+            self.freed += shard.free_level(level, self.to);
+        }
+        self.levels.is_empty()
+    }
+
+    /// How many buffers were freed so far.
+    #[must_use]
+    pub fn freed(&self) -> usize {
+        self.freed
+    }
+}

@@ -1,0 +1,147 @@
+//! Recovery: what files hold, back into a shard (SPEC "Loading", DESIGN decision 6).
+//!
+//! In this order: of every host its snapshots, oldest first, then its reference log; then the segments of our
+//! own log, oldest first. Everything goes the way of a live sample, so it lands in the slots where it was.
+//! What snapshots held counts as saved; what logs held does not, so the next checkpoint covers it.
+
+use crate::checkpoint::{Kind, SnapshotError, SnapshotSeries, decode_as};
+use crate::memory::shard::Shard;
+use crate::reference_log::{self, LogSample};
+use crate::series::route::core_of;
+use crate::series::tree::SeriesId;
+use crate::wal;
+
+/// What was found, added up over files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Samples loaded.
+    pub samples: u64,
+    /// Samples older than the retention.
+    pub too_old: u64,
+    /// Samples of metrics that are not configured.
+    pub unconfigured: u64,
+}
+
+/// Loads files into the shard of one core.
+#[derive(Debug)]
+pub struct Recovery<'a> {
+    shard: &'a mut Shard,
+    core: usize,
+    cores: usize,
+    /// Samples before this are left out: now − retention, in seconds.
+    oldest: i64,
+    recovered: Recovered,
+}
+
+impl<'a> Recovery<'a> {
+    /// Loads into the shard of core `core` of `cores`; `oldest` is now − retention in seconds.
+    pub fn new(shard: &'a mut Shard, core: usize, cores: usize, oldest: i64) -> Self {
+        Self { shard, core, cores, oldest, recovered: Recovered::default() }
+    }
+
+    /// What was found so far.
+    #[must_use]
+    pub fn recovered(&self) -> Recovered {
+        self.recovered
+    }
+
+    /// Loads a snapshot of a host.
+    ///
+    /// # Errors
+    /// What is wrong with it; nothing of it was loaded then.
+    pub fn snapshot(
+        &mut self,
+        cluster: &str,
+        host: &str,
+        kind: Kind,
+        bytes: &[u8],
+    ) -> Result<(), SnapshotError> {
+        decode_as(kind, bytes, &mut |series: SnapshotSeries<'_>| {
+            let times = (0i64..).map(|slot| series.start + slot * series.frequency);
+            let samples = series.values.clone().zip(times).filter(|(value, _)| !value.is_nan());
+            let Some(id) = self.series(&[cluster, host], series.path, series.metric) else {
+                self.recovered.unconfigured += samples.count() as u64;
+                return;
+            };
+            let mut run_start = series.frequency == self.shard.series(id).chain().frequency();
+            for (value, time) in samples {
+                self.load(id, time, f64::from(value), run_start);
+                run_start = false;
+            }
+        })?;
+        Ok(())
+    }
+
+    /// All snapshots of a host are loaded: what it holds now needs no other.
+    pub fn snapshots_loaded(&mut self, cluster: &str, host: &str) {
+        if let Some(host) = self.shard.tree().find([cluster, host]) {
+            self.shard.hand_over(host);
+        }
+    }
+
+    /// Loads the reference's log of a host, as far as it is whole.
+    pub fn reference_log(&mut self, cluster: &str, host: &str, bytes: &[u8]) -> reference_log::LogRead {
+        reference_log::read(bytes, &mut |sample: LogSample<'_>| match self.series(
+            &[cluster, host],
+            sample.path,
+            sample.metric,
+        ) {
+            None => self.recovered.unconfigured += 1,
+            Some(id) if !sample.value.is_nan() => self.load(id, sample.time, f64::from(sample.value), false),
+            Some(_) => {}
+        })
+    }
+
+    /// Loads those records of log segment `id` that belong to this core's hosts, as far as it is whole.
+    ///
+    /// The id comes from the file's name: the blocks can be told by it even if the header is damaged, and a
+    /// recycled file whose new header never reached the disk holds nothing of it.
+    pub fn segment(&mut self, id: u64, bytes: &[u8]) -> wal::replay::Outcome {
+        let mut visitor = SegmentVisitor { recovery: self, series: Vec::new() };
+        let mut replayer = wal::replay::Replayer::with_id(id);
+        replayer.feed(bytes, &mut visitor);
+        replayer.finish(&mut visitor)
+    }
+
+    /// The series of these names, declared if it is new; `None` for a metric that is not configured.
+    fn series(&mut self, host: &[&str], below: &[&str], metric: &str) -> Option<SeriesId> {
+        let metric = self.shard.metrics().find(metric.as_bytes())?;
+        Some(self.shard.declare_path(host.iter().chain(below).copied(), metric))
+    }
+
+    fn load(&mut self, id: SeriesId, time: i64, value: f64, run_start: bool) {
+        if time < self.oldest {
+            self.recovered.too_old += 1;
+            return;
+        }
+        self.recovered.samples += 1;
+        self.shard.load(id, time, value, run_start);
+    }
+}
+
+/// Takes the records of one segment.
+struct SegmentVisitor<'r, 'a> {
+    recovery: &'r mut Recovery<'a>,
+    /// By id in the segment; `None` for series of other cores and of metrics that are not configured.
+    series: Vec<Option<SeriesId>>,
+}
+
+impl wal::replay::Visitor for SegmentVisitor<'_, '_> {
+    fn declare(&mut self, _id: u32, path: &[&str], metric: &str) {
+        let (host, below) = path.split_at(2);
+        let mine = core_of(host[0], host[1], self.recovery.cores) == self.recovery.core;
+        self.series.push(if mine { self.recovery.series(host, below, metric) } else { None });
+    }
+
+    fn sample(&mut self, id: u32, time: i64, value: f64) {
+        if let Some(series) = self.series[id as usize] {
+            self.recovery.load(series, time, value, false);
+        }
+    }
+
+    fn free(&mut self, path: &[&str], to: i64) {
+        if let Some(level) = self.recovery.shard.tree().find(path.iter().copied()) {
+            self.recovery.shard.free_before(level, to);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What a pump does in slices: anything but storing samples.
+
+use std::sync::Arc;
+
+use engine::inspect::debug::DumpWork;
+use engine::inspect::health;
+use engine::limits::HEALTH_NODES_PER_STEP;
+use engine::memory::retention::FreeWork;
+use engine::memory::shard::Shard;
+use engine::query::request::HealthRequest;
+use engine::query::scatter::{CoreQuery, Step};
+
+use super::event::{Reply, Work};
+
+/// Work under way.
+#[derive(Debug)]
+pub enum Job {
+    /// A query.
+    Query(Box<CoreQuery>),
+    /// A free.
+    Free(FreeWork),
+    /// A dump.
+    Dump(DumpWork),
+    /// A health check.
+    Health {
+        /// The request.
+        request: Arc<HealthRequest>,
+        /// Indices of nodes not judged yet.
+        nodes: Vec<u32>,
+        /// The clock when it was asked for, in seconds.
+        now: i64,
+        /// Entries so far.
+        judged: Vec<(u32, Vec<u8>)>,
+    },
+}
+
+impl Job {
+    /// Begins what is wanted.
+    #[must_use]
+    pub fn new(wanted: Work, shard: &Shard) -> Self {
+        match wanted {
+            Work::Query(question) => Self::Query(Box::new(CoreQuery::new(question))),
+            Work::Free { selectors, mine, to } => {
+                let found = mine.into_iter().filter_map(|index| {
+                    shard.tree().find(selectors[index as usize].iter().map(String::as_str))
+                });
+                Self::Free(FreeWork::new(found.collect(), to))
+            }
+            Work::Dump(selector) => Self::Dump(DumpWork::new(shard, &selector)),
+            Work::Health { request, mine, now } => {
+                Self::Health { request, nodes: mine, now, judged: Vec::new() }
+            }
+        }
+    }
+
+    /// Does a small part; the reply when that was the last.
+    pub fn step(&mut self, shard: &mut Shard) -> Option<Reply> {
+        match self {
+            Self::Query(query) => match query.step(shard) {
+                Step::More => None,
+                Step::Done(answer) => Some(Reply::Answered(answer)),
+            },
+            Self::Free(work) => work.step(shard).then(|| Reply::Freed(work.freed() as u64)),
+            Self::Dump(work) => work.step(shard).map(Reply::Dumped),
+            Self::Health { request, nodes, now, judged } => {
+                for index in nodes.drain(nodes.len().saturating_sub(HEALTH_NODES_PER_STEP)..) {
+                    let mut entry = Vec::new();
+                    let node = &request.nodes[index as usize];
+                    health::push_node(shard, &request.cluster, node, &request.metric_names, *now, &mut entry);
+                    judged.push((index, entry));
+                }
+                nodes.is_empty().then(|| Reply::Judged(std::mem::take(judged)))
+            }
+        }
+    }
+}

@@ -1,0 +1,463 @@
+//! Group commit: blocks of one core's log become durable together (DESIGN decisions 4 and 9).
+//!
+//! Before it: the pump, which appends finished blocks. After it: the acknowledgement. While one write and its sync are
+//! under way, blocks that come meanwhile gather; then all of them go in one write and one sync.
+//!
+//! An error of the disk stops the log: everything not yet acknowledged is lost to its callers, who answer 503, and
+//! nothing more is written to that segment. The [`writer`](super) then tries to begin a new segment until it
+//! succeeds. The owner hears of both, encodes anew what it needs in the new segment, and goes on.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::disk::{Disk, LogFile, RealDisk};
+use super::segments::{OpenSegment, Segments};
+use super::signal::Signal;
+use super::statistics::{CommitStatistics, Counters};
+pub use super::tickets::Ticket;
+use super::tickets::{Fate, Tickets};
+use super::writer;
+use crate::runtime::{SECTOR_BYTES, now_ms};
+use crate::settings::WalSync;
+
+/// Buffers kept for the next groups.
+const SPARE_BUFFERS_MAX: usize = 4;
+
+/// How a core's log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitOptions {
+    /// `metric-store.wal.sync`.
+    pub sync: WalSync,
+    /// From this many bytes waiting on, nothing more is taken. One block may exceed it.
+    pub pending_bytes_max: usize,
+    /// Time between two attempts to begin a new segment after a failure.
+    pub retry_interval: Duration,
+}
+
+impl Default for CommitOptions {
+    fn default() -> Self {
+        Self {
+            sync: WalSync::Always,
+            pending_bytes_max: 8 * 1024 * 1024,
+            retry_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What stopped a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// When, as [`now_ms`](crate::runtime::now_ms).
+    pub since_ms: u64,
+    /// The kind of the first error.
+    pub kind: io::ErrorKind,
+    /// Operation, path and text of the first error.
+    pub text: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+/// Why a block was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The log has stopped: answer 503.
+    #[error("the log does not work at the moment: {0}")]
+    Failed(Rc<Failure>),
+    /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
+    /// The block was encoded for another segment than the current one: encode it anew.
+    #[error("the block is for segment {given:016x}, the current one is {current:016x}: encode it anew")]
+    OtherSegment {
+        /// Of the block.
+        given: u64,
+        /// To be written to.
+        current: u64,
+    },
+    /// The segment ends before the block would: call [`CommitQueue::next_segment`] and encode it anew.
+    #[error("the block has {bytes} bytes, the segment has room for {room_bytes}: begin the next segment")]
+    SegmentFull {
+        /// Of the block.
+        bytes: u64,
+        /// Left in the segment.
+        room_bytes: u64,
+    },
+    /// Too much waits already: call [`CommitQueue::room`].
+    #[error("{pending_bytes} bytes wait to be written: wait for room")]
+    NoRoom {
+        /// Waiting now.
+        pending_bytes: usize,
+    },
+    /// Not a positive number of whole sectors.
+    #[error("a block of {bytes} bytes is not a positive multiple of {SECTOR_BYTES} bytes")]
+    Misaligned {
+        /// Of the block.
+        bytes: usize,
+    },
+}
+
+/// Why a block is not durable, or no segment was begun.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// The log stopped while the block waited. It may or may not be in the log.
+    #[error("the block was not made durable: the log stopped")]
+    Lost,
+    /// The log has stopped.
+    #[error("the log does not work at the moment: {0}")]
+    Failed(Rc<Failure>),
+    /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
+}
+
+/// What happens to a log; told to its owner at once, from the task that writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommitEvent {
+    /// Everything up to this ticket can be acknowledged, but for what was reported lost.
+    Acknowledged(Ticket),
+    /// The log stopped.
+    Failed {
+        /// The last of the blocks lost, beginning after the last one acknowledged.
+        lost_up_to: Option<Ticket>,
+        /// Everything acknowledged up to here is durable; with [`WalSync::Always`] that is everything.
+        synced_up_to: Ticket,
+        /// Why.
+        failure: Rc<Failure>,
+    },
+    /// The log works again, with this segment; nothing has been written to it.
+    NewSegment(u64),
+}
+
+/// Whether blocks are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogState {
+    /// They are.
+    Running,
+    /// Not now.
+    Failed(Rc<Failure>),
+    /// Never again.
+    Closed,
+}
+
+/// One core's log. Cheap to clone; all clones are the same log.
+pub struct CommitQueue<D: Disk = RealDisk>(pub(super) Rc<Shared<D>>);
+
+/// What the queue and its tasks share.
+pub(super) struct Shared<D: Disk> {
+    pub(super) segments: Segments<D>,
+    pub(super) options: CommitOptions,
+    pub(super) on_event: Box<dyn Fn(CommitEvent)>,
+    pub(super) state: RefCell<State<D::File>>,
+    /// Something is to be done.
+    pub(super) work: Signal,
+    /// Something was done.
+    pub(super) done: Signal,
+    pub(super) counters: Counters,
+}
+
+/// Never borrowed across an await, nor while `on_event` is called.
+pub(super) struct State<F> {
+    pub(super) log: LogState,
+    pub(super) current: Option<Rc<OpenSegment<F>>>,
+    /// Where the next block goes in the current segment.
+    pub(super) offset: u64,
+    /// The next segment, begun ahead of time.
+    pub(super) ready: Option<OpenSegment<F>>,
+    /// A task is beginning it.
+    pub(super) is_preparing: bool,
+    /// The attempt before failed: the next one is not before this time.
+    pub(super) prepare_after_ms: u64,
+    /// Somebody waits for it.
+    pub(super) is_next_wanted: bool,
+    pub(super) is_sync_due: bool,
+    pub(super) is_closing: bool,
+    pub(super) items: VecDeque<Item<F>>,
+    /// In `items` and being written.
+    pub(super) pending_bytes: usize,
+    pub(super) tickets: Tickets,
+    pub(super) spare: Vec<Vec<u8>>,
+}
+
+/// What the writer does next, in order.
+pub(super) enum Item<F> {
+    Write(Group<F>),
+    Seal(Rc<OpenSegment<F>>),
+}
+
+/// Consecutive blocks of one segment.
+pub(super) struct Group<F> {
+    pub(super) segment: Rc<OpenSegment<F>>,
+    pub(super) offset: u64,
+    pub(super) bytes: Vec<u8>,
+    pub(super) blocks: u64,
+    pub(super) up_to: Ticket,
+}
+
+impl<F> State<F> {
+    /// Makes `segment` the current one.
+    pub(super) fn set_current(&mut self, segment: OpenSegment<F>) {
+        self.current = Some(Rc::new(segment));
+        self.offset = 0;
+        self.is_next_wanted = false;
+    }
+
+    pub(super) fn put_spare(&mut self, mut buffer: Vec<u8>, bytes_max: usize) {
+        if self.spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() <= bytes_max {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+    }
+}
+
+impl<D: Disk> CommitQueue<D> {
+    /// Begins the first segment and starts the writer as a task of this core. `on_event` is called from that task; it
+    /// may append, but must not run for long.
+    ///
+    /// # Errors
+    /// Those of the disk: a log that cannot be begun is an error of the start.
+    pub async fn start(
+        segments: Segments<D>,
+        options: CommitOptions,
+        on_event: impl Fn(CommitEvent) + 'static,
+    ) -> io::Result<Self> {
+        let first = segments.begin().await?;
+        let mut state = State {
+            log: LogState::Running,
+            current: None,
+            offset: 0,
+            ready: None,
+            is_preparing: false,
+            prepare_after_ms: 0,
+            is_next_wanted: false,
+            is_sync_due: false,
+            is_closing: false,
+            items: VecDeque::new(),
+            pending_bytes: 0,
+            tickets: Tickets::default(),
+            spare: Vec::new(),
+        };
+        state.set_current(first);
+        let shared = Shared {
+            segments,
+            options,
+            on_event: Box::new(on_event),
+            state: state.into(),
+            work: Signal::default(),
+            done: Signal::default(),
+            counters: Counters::default(),
+        };
+        shared.counters.segment_begun();
+        let shared = Rc::new(shared);
+        writer::start(&shared);
+        Ok(Self(shared))
+    }
+
+    /// The files of the log.
+    #[must_use]
+    pub fn segments(&self) -> &Segments<D> {
+        &self.0.segments
+    }
+
+    /// Whether blocks are taken.
+    #[must_use]
+    pub fn state(&self) -> LogState {
+        self.0.state.borrow().log.clone()
+    }
+
+    /// The segment that blocks are to be encoded for; none unless the log is running.
+    #[must_use]
+    pub fn segment(&self) -> Option<u64> {
+        self.0.state.borrow().current.as_ref().map(|segment| segment.id)
+    }
+
+    /// Bytes left in the current segment.
+    #[must_use]
+    pub fn segment_room_bytes(&self) -> u64 {
+        let state = self.0.state.borrow();
+        state.current.as_ref().map_or(0, |segment| segment.file.bytes() - state.offset)
+    }
+
+    /// Appends a block (or the header, or several) that was encoded for `segment`. Copies it; allocates nothing once
+    /// buffers have grown.
+    ///
+    /// # Errors
+    /// See [`AppendError`]; nothing was appended then.
+    pub fn append(&self, segment: u64, bytes: &[u8]) -> Result<Ticket, AppendError> {
+        let shared = &self.0;
+        if bytes.is_empty() || !bytes.len().is_multiple_of(SECTOR_BYTES) {
+            return Err(AppendError::Misaligned { bytes: bytes.len() });
+        }
+        let mut guard = shared.state.borrow_mut();
+        let state = &mut *guard;
+        if state.is_closing {
+            return Err(AppendError::Closed);
+        }
+        let current = match (&state.log, &state.current) {
+            (LogState::Running, Some(current)) => Rc::clone(current),
+            (LogState::Failed(failure), _) => return Err(AppendError::Failed(Rc::clone(failure))),
+            (LogState::Closed | LogState::Running, _) => return Err(AppendError::Closed),
+        };
+        if current.id != segment {
+            return Err(AppendError::OtherSegment { given: segment, current: current.id });
+        }
+        let room_bytes = current.file.bytes() - state.offset;
+        if bytes.len() as u64 > room_bytes {
+            return Err(AppendError::SegmentFull { bytes: bytes.len() as u64, room_bytes });
+        }
+        if state.pending_bytes >= shared.options.pending_bytes_max {
+            return Err(AppendError::NoRoom { pending_bytes: state.pending_bytes });
+        }
+        let ticket = state.tickets.append();
+        match state.items.back_mut() {
+            // An item for the current segment is the last one: a rotation puts a seal behind it.
+            Some(Item::Write(group)) => {
+                group.bytes.extend_from_slice(bytes);
+                group.blocks += 1;
+                group.up_to = ticket;
+            }
+            _ => {
+                let mut buffer = state.spare.pop().unwrap_or_default();
+                buffer.extend_from_slice(bytes);
+                let group =
+                    Group { segment: Rc::clone(&current), offset: state.offset, bytes: buffer, blocks: 1, up_to: ticket };
+                state.items.push_back(Item::Write(group));
+            }
+        }
+        state.offset += bytes.len() as u64;
+        state.pending_bytes += bytes.len();
+        let is_next_due =
+            state.offset > current.file.bytes() / 2 && state.ready.is_none() && !state.is_preparing
+                && now_ms() >= state.prepare_after_ms;
+        drop(guard);
+        shared.work.notify();
+        if is_next_due {
+            writer::prepare_next(shared);
+        }
+        Ok(ticket)
+    }
+
+    /// Whether [`append`](Self::append) would take a block now, as far as waiting bytes are concerned.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.0.state.borrow().pending_bytes < self.0.options.pending_bytes_max
+    }
+
+    /// Waits until [`has_room`](Self::has_room): callers stop reading meanwhile.
+    pub async fn room(&self) {
+        self.0.done.until(|| self.has_room().then_some(())).await;
+    }
+
+    /// Everything up to this ticket is decided: it can be acknowledged, but for what was lost in a failure.
+    #[must_use]
+    pub fn durable_up_to(&self) -> Ticket {
+        self.0.state.borrow().tickets.acknowledged()
+    }
+
+    /// What became of a block, and none while it waits. `Ok` is what `wal.sync` promises: durable, or with
+    /// `interval` and `none` written.
+    ///
+    /// # Errors
+    /// The log stopped or was closed before it was acknowledged.
+    pub fn outcome(&self, ticket: Ticket) -> Option<Result<(), CommitError>> {
+        let state = self.0.state.borrow();
+        match state.tickets.fate(ticket) {
+            Fate::Acknowledged => Some(Ok(())),
+            Fate::Lost => Some(Err(CommitError::Lost)),
+            Fate::Waits if state.log == LogState::Closed => Some(Err(CommitError::Closed)),
+            Fate::Waits => None,
+        }
+    }
+
+    /// Waits for [`outcome`](Self::outcome).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn wait(&self, ticket: Ticket) -> Result<(), CommitError> {
+        self.0.done.until(|| self.outcome(ticket)).await
+    }
+
+    /// Ends the current segment and makes the next one current: the caller begins it with a header. At once if it was
+    /// prepared, which begins when half of the current segment is used. Returns its number.
+    ///
+    /// # Errors
+    /// No segment can be begun, which stops the log; or it had stopped or was closed.
+    pub async fn next_segment(&self) -> Result<u64, CommitError> {
+        let shared = &self.0;
+        shared
+            .done
+            .until(|| {
+                let mut state = shared.state.borrow_mut();
+                match &state.log {
+                    LogState::Failed(failure) => return Some(Err(CommitError::Failed(Rc::clone(failure)))),
+                    LogState::Closed => return Some(Err(CommitError::Closed)),
+                    LogState::Running => {}
+                }
+                if let Some(next) = state.ready.take() {
+                    let id = next.id;
+                    if let Some(old) = state.current.take() {
+                        state.items.push_back(Item::Seal(old));
+                    }
+                    state.set_current(next);
+                    shared.counters.segment_begun();
+                    shared.work.notify();
+                    return Some(Ok(id));
+                }
+                state.is_next_wanted = true;
+                shared.work.notify();
+                None
+            })
+            .await
+    }
+
+    /// Writes what waits, syncs it whatever `wal.sync` is, seals the segment and ends the writer.
+    ///
+    /// # Errors
+    /// The log had stopped, or stops now.
+    pub async fn close(&self) -> Result<(), CommitError> {
+        self.0.state.borrow_mut().is_closing = true;
+        self.0.work.notify();
+        self.0
+            .done
+            .until(|| match &self.0.state.borrow().log {
+                LogState::Failed(failure) => Some(Err(CommitError::Failed(Rc::clone(failure)))),
+                LogState::Closed => Some(Ok(())),
+                LogState::Running => None,
+            })
+            .await
+    }
+
+    /// What the log has done so far.
+    #[must_use]
+    pub fn statistics(&self) -> CommitStatistics {
+        self.0.counters.get()
+    }
+}
+
+impl<D: Disk> Clone for CommitQueue<D> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<D: Disk> fmt::Debug for CommitQueue<D> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.state.borrow();
+        formatter
+            .debug_struct("CommitQueue")
+            .field("core", &self.0.segments.core())
+            .field("state", &state.log)
+            .field("tickets", &state.tickets)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! The files of one core's log: which exist, which are recycled, which number comes next.
+//!
+//! A segment is born as a `.free` file with its full length and real bytes, and gets its name only when its first
+//! sector is zero, durably. So a `.log` file never shows the header of an earlier life, and one without header is a
+//! segment that was never begun. After a checkpoint it becomes `.free` again, or is removed.
+//!
+//! Numbers: the next one is above every number that any name in the directory shows, of all cores, and the cores of
+//! one run never share one ([`names::next_id`](super::names::next_id)). Blocks of earlier lives in a file have numbers
+//! not above that of its name, so no segment ever has the number of stale blocks, not even after a restart with other
+//! cores.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::{Disk, LogFile};
+use super::names::{LogFileName, SegmentName, next_id};
+use crate::runtime::SECTOR_BYTES;
+
+/// Length of a segment unless something else is asked for.
+pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// Recycled files kept unless something else is asked for.
+pub const FREE_FILES_DEFAULT: usize = 2;
+
+/// How the files of a core's log are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentOptions {
+    /// `metric-store.wal.directory`.
+    pub directory: PathBuf,
+    /// This core.
+    pub core: u16,
+    /// How many cores this run has.
+    pub cores: u16,
+    /// Length of a segment: a positive multiple of [`SECTOR_BYTES`].
+    pub segment_bytes: u64,
+    /// Most recycled files kept; others are removed.
+    pub free_files_max: usize,
+}
+
+impl SegmentOptions {
+    /// The usual lengths and numbers.
+    #[must_use]
+    pub fn new(directory: PathBuf, core: u16, cores: u16) -> Self {
+        Self {
+            directory,
+            core,
+            cores,
+            segment_bytes: SEGMENT_BYTES_DEFAULT,
+            free_files_max: FREE_FILES_DEFAULT,
+        }
+    }
+}
+
+/// The files of one core's log, all but the open one.
+#[derive(Debug)]
+pub struct Segments<D: Disk> {
+    disk: D,
+    options: SegmentOptions,
+    /// The largest number used so far.
+    last_id: Cell<u64>,
+    free: RefCell<Vec<SegmentName>>,
+    sealed: RefCell<BTreeSet<u64>>,
+    inherited: RefCell<Vec<SegmentName>>,
+}
+
+/// A segment being written.
+#[derive(Debug)]
+pub(super) struct OpenSegment<F> {
+    pub(super) id: u64,
+    pub(super) file: F,
+}
+
+impl<D: Disk> Segments<D> {
+    /// Looks at the directory, creates it if need be, and takes over the recycled files of this core; those that no
+    /// core of this run would use are removed. Changes no segment.
+    ///
+    /// # Errors
+    /// Those of the disk. Lengths or cores that make no sense. A name with the largest number there is.
+    pub async fn open(disk: D, options: SegmentOptions) -> io::Result<Self> {
+        let SegmentOptions { directory, core, cores, segment_bytes, .. } = &options;
+        if *segment_bytes == 0 || !segment_bytes.is_multiple_of(SECTOR_BYTES as u64) || core >= cores {
+            let text = format!("segments of {segment_bytes} bytes for core {core} of {cores} cannot be");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        disk.create_directory(directory).await?;
+        let (mut free, mut useless, mut inherited, mut last_id) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for entry in disk.read_dir(directory).await? {
+            let Some(name) = LogFileName::parse(&entry.name).filter(|_| entry.is_file) else { continue };
+            last_id = last_id.max(name.segment().id);
+            match name {
+                LogFileName::Log(segment) => inherited.push(segment),
+                // Of a core that does not exist any more: one of those that do looks after it.
+                LogFileName::Free(segment) if segment.core % cores != *core => {}
+                LogFileName::Free(segment) => {
+                    let fits = segment.core == *core && entry.bytes == *segment_bytes;
+                    if fits && free.len() < options.free_files_max { &mut free } else { &mut useless }.push(segment);
+                }
+            }
+        }
+        for segment in useless {
+            ignore_missing(disk.remove(&segment.free_path(directory)).await)?;
+        }
+        inherited.sort_unstable();
+        Ok(Self {
+            disk,
+            options,
+            last_id: last_id.into(),
+            free: free.into(),
+            sealed: RefCell::default(),
+            inherited: inherited.into(),
+        })
+    }
+
+    /// The directory of all segments.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.options.directory
+    }
+
+    /// This core.
+    #[must_use]
+    pub fn core(&self) -> u16 {
+        self.options.core
+    }
+
+    /// Segments of earlier runs, of any core, as [`open`](Self::open) found them (and those of this run's cores that
+    /// were faster), by number. They are replayed in this order; see [`remove_inherited`](Self::remove_inherited).
+    #[must_use]
+    pub fn inherited(&self) -> Vec<SegmentName> {
+        self.inherited.borrow().clone()
+    }
+
+    /// The numbers of this core's finished segments that still exist, ascending.
+    #[must_use]
+    pub fn sealed(&self) -> Vec<u64> {
+        self.sealed.borrow().iter().copied().collect()
+    }
+
+    /// How many recycled files wait.
+    #[must_use]
+    pub fn free_files(&self) -> usize {
+        self.free.borrow().len()
+    }
+
+    /// Recycles or removes this core's finished segments with numbers below `id`: everything in them is in snapshots
+    /// that are durable. Returns how many.
+    ///
+    /// # Errors
+    /// Those of the disk. What could not be removed stays in [`sealed`](Self::sealed), for the next time.
+    pub async fn discard_before(&self, id: u64) -> io::Result<usize> {
+        let old: Vec<u64> = self.sealed.borrow().range(..id).copied().collect();
+        for id in &old {
+            let segment = SegmentName { id: *id, core: self.options.core };
+            let log_path = segment.log_path(self.directory());
+            if self.free.borrow().len() < self.options.free_files_max {
+                self.disk.rename(&log_path, &segment.free_path(self.directory())).await?;
+                self.free.borrow_mut().push(segment);
+            } else {
+                ignore_missing(self.disk.remove(&log_path).await)?;
+            }
+            self.sealed.borrow_mut().remove(id);
+        }
+        if !old.is_empty() {
+            self.disk.sync_directory(self.directory()).await?;
+        }
+        Ok(old.len())
+    }
+
+    /// Removes segments of earlier runs, durably: everything in them is in snapshots that are durable. One core does it
+    /// when all cores have made theirs, since a segment of an earlier run may hold hosts of any core.
+    ///
+    /// # Errors
+    /// Those of the disk; a segment that is gone already is no error.
+    pub async fn remove_inherited(&self, segments: &[SegmentName]) -> io::Result<()> {
+        for segment in segments {
+            ignore_missing(self.disk.remove(&segment.log_path(self.directory())).await)?;
+            self.inherited.borrow_mut().retain(|other| other != segment);
+        }
+        if segments.is_empty() { Ok(()) } else { self.disk.sync_directory(self.directory()).await }
+    }
+
+    /// Begins a segment: a file of zeros or of an earlier life, with a first sector of zeros, durable with its name.
+    ///
+    /// # Errors
+    /// Those of the disk; then nothing of it is left, as far as the disk lets us.
+    pub(super) async fn begin(&self) -> io::Result<OpenSegment<D::File>> {
+        let SegmentOptions { directory, core, cores, segment_bytes, .. } = &self.options;
+        let (core, cores) = (*core, *cores);
+        let Some(id) = next_id(self.last_id.get(), core, cores) else {
+            let text = format!("no number is left for a segment in {}: remove core*-ff* there", directory.display());
+            return Err(io::Error::other(text));
+        };
+        // Used up, whatever happens now.
+        self.last_id.set(id);
+        let segment = SegmentName { id, core };
+        // Not an expression of the match below: the pool must not stay borrowed while the disk works.
+        let recycled = self.free.borrow_mut().pop();
+        let (free_path, opened) = match recycled {
+            Some(old) => {
+                let path = old.free_path(directory);
+                let opened = self.disk.open_for_reuse(&path).await;
+                (path, opened)
+            }
+            None => {
+                let path = segment.free_path(directory);
+                let opened = self.disk.create(&path, *segment_bytes).await;
+                (path, opened)
+            }
+        };
+        let file = match opened {
+            Ok(file) => file,
+            Err(error) => {
+                // A recycled file that cannot be opened is given up: the next attempt makes another. The first error
+                // is the one to report.
+                let _ = self.disk.remove(&free_path).await;
+                return Err(error);
+            }
+        };
+        let log_path = segment.log_path(directory);
+        let named = match self.disk.rename(&free_path, &log_path).await {
+            Ok(()) => self.disk.sync_directory(directory).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = named {
+            let _ = file.close().await;
+            let _ = self.disk.remove(&free_path).await;
+            let _ = self.disk.remove(&log_path).await;
+            return Err(error);
+        }
+        file.renamed(&log_path);
+        Ok(OpenSegment { id, file })
+    }
+
+    /// A segment is not written any more: closes it. From now on it can be discarded.
+    pub(super) async fn seal(&self, segment: OpenSegment<D::File>) {
+        if let Err(error) = segment.file.close().await {
+            // What was acknowledged was synced before.
+            tracing::warn!("core {}: {error}", self.options.core);
+        }
+        self.sealed.borrow_mut().insert(segment.id);
+    }
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,286 @@
+//! The task that writes one core's log, and those that help it: one prepares segments, one times syncs.
+//!
+//! It takes what [`commit`](super::commit) has gathered, group by group: write, sync, acknowledge. After an error of
+//! the disk it gives the segment up and begins another, however long that takes.
+
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use futures_lite::FutureExt;
+
+use super::commit::{CommitEvent, Failure, Group, Item, LogState, Shared, State};
+use super::disk::{Disk, LogFile};
+use super::segments::OpenSegment;
+use crate::runtime::{now_ms, sleep, spawn};
+use crate::settings::WalSync;
+
+/// What there is to do, besides items.
+enum Work {
+    Items,
+    BeginNext,
+    Sync,
+    Close,
+}
+
+/// Starts the tasks of a log.
+pub(super) fn start<D: Disk>(shared: &Rc<Shared<D>>) {
+    let writer = Rc::clone(shared);
+    spawn("log writer", async move { run(&writer).await });
+    if let WalSync::Interval(interval) = shared.options.sync {
+        let timer = Rc::clone(shared);
+        spawn("log sync timer", async move { ask_for_syncs(&timer, interval).await });
+    }
+}
+
+async fn run<D: Disk>(shared: &Shared<D>) {
+    // Swapped with the list of the state, so that both keep their memory.
+    let mut items = VecDeque::new();
+    loop {
+        let work = shared.work.until(|| take_work(&mut shared.state.borrow_mut(), &mut items)).await;
+        let result = match work {
+            Work::Items => commit(shared, &mut items).await,
+            Work::BeginNext => begin_next(shared).await,
+            Work::Sync => sync_current(shared).await,
+            Work::Close => match close(shared).await {
+                Ok(()) => return,
+                Err(error) => Err(error),
+            },
+        };
+        if let Err(error) = result {
+            stop(shared, &error, &mut items).await;
+            if !restart(shared).await {
+                return;
+            }
+        }
+    }
+}
+
+fn take_work<F>(state: &mut State<F>, items: &mut VecDeque<Item<F>>) -> Option<Work> {
+    if !state.items.is_empty() {
+        std::mem::swap(&mut state.items, items);
+        Some(Work::Items)
+    } else if state.is_closing {
+        Some(Work::Close)
+    } else if state.is_next_wanted && state.ready.is_none() && !state.is_preparing {
+        Some(Work::BeginNext)
+    } else if std::mem::take(&mut state.is_sync_due) {
+        Some(Work::Sync)
+    } else {
+        None
+    }
+}
+
+async fn commit<D: Disk>(shared: &Shared<D>, items: &mut VecDeque<Item<D::File>>) -> io::Result<()> {
+    while let Some(item) = items.pop_front() {
+        match item {
+            Item::Write(group) => write(shared, group).await?,
+            Item::Seal(segment) => {
+                // Whoever syncs at intervals counts on the current segment only.
+                let result = match shared.options.sync {
+                    WalSync::Interval(_) => sync(shared, &segment).await,
+                    WalSync::Always | WalSync::None => Ok(()),
+                };
+                seal(shared, segment).await;
+                result?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn write<D: Disk>(shared: &Shared<D>, group: Group<D::File>) -> io::Result<()> {
+    let Group { segment, offset, bytes, blocks, up_to } = group;
+    let start = Instant::now();
+    segment.file.write_at(offset, &bytes).await?;
+    if shared.options.sync == WalSync::Always {
+        timed_sync(shared, &segment).await?;
+    }
+    shared.counters.committed(blocks, bytes.len() as u64, start.elapsed());
+    {
+        let mut state = shared.state.borrow_mut();
+        state.tickets.acknowledge(up_to);
+        if shared.options.sync == WalSync::Always {
+            state.tickets.sync(up_to);
+        }
+        state.pending_bytes -= bytes.len();
+        state.put_spare(bytes, shared.options.pending_bytes_max);
+    }
+    (shared.on_event)(CommitEvent::Acknowledged(up_to));
+    shared.done.notify();
+    Ok(())
+}
+
+async fn timed_sync<D: Disk>(shared: &Shared<D>, segment: &OpenSegment<D::File>) -> io::Result<()> {
+    let start = Instant::now();
+    segment.file.sync_data().await?;
+    shared.counters.synced(start.elapsed());
+    Ok(())
+}
+
+/// Makes everything acknowledged so far durable. `segment` is the only one with bytes that are not.
+async fn sync<D: Disk>(shared: &Shared<D>, segment: &OpenSegment<D::File>) -> io::Result<()> {
+    let (acknowledged, synced) = {
+        let state = shared.state.borrow();
+        (state.tickets.acknowledged(), state.tickets.synced())
+    };
+    if acknowledged != synced {
+        timed_sync(shared, segment).await?;
+        shared.state.borrow_mut().tickets.sync(acknowledged);
+    }
+    Ok(())
+}
+
+async fn sync_current<D: Disk>(shared: &Shared<D>) -> io::Result<()> {
+    let current = shared.state.borrow().current.clone();
+    match current {
+        Some(segment) => sync(shared, &segment).await,
+        None => Ok(()),
+    }
+}
+
+/// Closes a segment, which nobody else knows any more.
+async fn seal<D: Disk>(shared: &Shared<D>, segment: Rc<OpenSegment<D::File>>) {
+    match Rc::into_inner(segment) {
+        Some(segment) => shared.segments.seal(segment).await,
+        // Its last owner closes it; it is found by the next start.
+        None => tracing::error!("core {}: a segment is still in use when it is sealed", shared.segments.core()),
+    }
+}
+
+/// Begins the next segment because somebody waits for it: an error stops the log.
+async fn begin_next<D: Disk>(shared: &Shared<D>) -> io::Result<()> {
+    let next = shared.segments.begin().await?;
+    shared.state.borrow_mut().ready = Some(next);
+    shared.done.notify();
+    Ok(())
+}
+
+async fn close<D: Disk>(shared: &Shared<D>) -> io::Result<()> {
+    sync_current(shared).await?;
+    let (current, ready) = {
+        let mut state = shared.state.borrow_mut();
+        (state.current.take(), state.ready.take())
+    };
+    if let Some(segment) = current {
+        seal(shared, segment).await;
+    }
+    if let Some(segment) = ready {
+        shared.segments.seal(segment).await;
+    }
+    shared.state.borrow_mut().log = LogState::Closed;
+    shared.done.notify();
+    Ok(())
+}
+
+/// The disk has failed: tells everybody, gives up all open segments.
+async fn stop<D: Disk>(shared: &Shared<D>, error: &io::Error, items: &mut VecDeque<Item<D::File>>) {
+    let failure = Rc::new(Failure { since_ms: now_ms(), kind: error.kind(), text: error.to_string() });
+    shared.counters.failed();
+    let core = shared.segments.core();
+    tracing::error!("core {core}: writes are refused from now on, the log cannot be written: {failure}");
+    let mut given_up = Vec::new();
+    let (lost_up_to, synced_up_to) = {
+        let mut state = shared.state.borrow_mut();
+        items.append(&mut state.items);
+        given_up.extend(items.drain(..).filter_map(|item| match item {
+            Item::Write(_) => None,
+            Item::Seal(segment) => Some(segment),
+        }));
+        given_up.extend(state.current.take());
+        given_up.extend(state.ready.take().map(Rc::new));
+        state.pending_bytes = 0;
+        state.is_next_wanted = false;
+        state.is_sync_due = false;
+        state.log = LogState::Failed(Rc::clone(&failure));
+        let synced_up_to = state.tickets.synced();
+        (state.tickets.lose(), synced_up_to)
+    };
+    (shared.on_event)(CommitEvent::Failed { lost_up_to, synced_up_to, failure });
+    shared.done.notify();
+    for segment in given_up {
+        // It has blocks that were acknowledged: it stays until a checkpoint covers them.
+        seal(shared, segment).await;
+    }
+}
+
+/// Begins a new segment, at intervals until it succeeds; `false` if the log is closed meanwhile.
+async fn restart<D: Disk>(shared: &Shared<D>) -> bool {
+    loop {
+        let closing = shared.work.until(|| shared.state.borrow().is_closing.then_some(()));
+        sleep(shared.options.retry_interval).or(closing).await;
+        if shared.state.borrow().is_closing {
+            return false;
+        }
+        match shared.segments.begin().await {
+            Ok(segment) => {
+                let (core, id) = (shared.segments.core(), segment.id);
+                {
+                    let mut state = shared.state.borrow_mut();
+                    state.set_current(segment);
+                    state.log = LogState::Running;
+                }
+                shared.counters.segment_begun();
+                tracing::warn!("core {core}: the log works again, with segment {id:016x}: writes are accepted");
+                (shared.on_event)(CommitEvent::NewSegment(id));
+                shared.done.notify();
+                return true;
+            }
+            Err(error) => tracing::debug!("core {}: no new segment yet: {error}", shared.segments.core()),
+        }
+    }
+}
+
+/// Begins the next segment in a task of its own, so that it is there when it is wanted.
+pub(super) fn prepare_next<D: Disk>(shared: &Rc<Shared<D>>) {
+    shared.state.borrow_mut().is_preparing = true;
+    let shared = Rc::clone(shared);
+    spawn("log preparer", async move {
+        let begun = shared.segments.begin().await;
+        let useless = {
+            let mut state = shared.state.borrow_mut();
+            state.is_preparing = false;
+            match begun {
+                Ok(segment) => {
+                    // After a failure the log may have gone on with a later one: numbers must grow with time.
+                    let is_later = state.current.as_ref().is_some_and(|current| current.id < segment.id);
+                    if is_later && state.ready.is_none() {
+                        state.ready = Some(segment);
+                        None
+                    } else {
+                        Some(segment)
+                    }
+                }
+                Err(error) => {
+                    // Not a failure yet: the current segment can be written. Whoever needs the next one tries again.
+                    tracing::debug!("core {}: cannot prepare a segment: {error}", shared.segments.core());
+                    let retry_ms = u64::try_from(shared.options.retry_interval.as_millis()).unwrap_or(u64::MAX);
+                    state.prepare_after_ms = now_ms().saturating_add(retry_ms);
+                    None
+                }
+            }
+        };
+        shared.work.notify();
+        shared.done.notify();
+        if let Some(segment) = useless {
+            shared.segments.seal(segment).await;
+        }
+    });
+}
+
+/// Asks the writer for a sync every so often.
+async fn ask_for_syncs<D: Disk>(shared: &Shared<D>, interval: Duration) {
+    loop {
+        sleep(interval).await;
+        {
+            let mut state = shared.state.borrow_mut();
+            match state.log {
+                LogState::Closed => return,
+                LogState::Failed(_) => continue,
+                LogState::Running => state.is_sync_due = true,
+            }
+        }
+        shared.work.notify();
+    }
+}

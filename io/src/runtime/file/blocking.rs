@@ -1,0 +1,205 @@
+//! File operations without asynchronous form: each runs on the blocking thread of its core, one after the other.
+//!
+//! glommio trap: a closure that panics there kills the thread, and its caller waits for ever; nothing here panics.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use super::failed;
+
+/// Bytes written at once into a new segment.
+const FILL_BYTES: usize = 256 * 1024;
+/// Bytes after which the filling lets other calls of the blocking thread go first, and the drive catch up.
+const FILL_TURN_BYTES: u64 = 8 * 1024 * 1024;
+
+/// One name of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryEntry {
+    /// Without the directory.
+    pub name: OsString,
+    /// Whether it is a regular file: no directory, no link.
+    pub is_file: bool,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Runs `call` on the blocking thread; an error of it says that `operation` on `path` failed.
+async fn run<T: Send + 'static>(
+    operation: &'static str,
+    path: &Path,
+    call: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let path = path.to_owned();
+    glommio::executor()
+        .spawn_blocking(move || call(&path).map_err(|error| failed(operation, &path, &error)))
+        .await
+}
+
+/// Everything in a directory, in no order. What vanishes meanwhile is left out.
+///
+/// # Errors
+/// Those of the file system.
+pub async fn read_dir(directory: &Path) -> io::Result<Vec<DirectoryEntry>> {
+    run("read directory", directory, |directory| {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            match entry.metadata() {
+                Ok(metadata) => entries.push(DirectoryEntry {
+                    name: entry.file_name(),
+                    is_file: metadata.is_file(),
+                    bytes: metadata.len(),
+                }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(entries)
+    })
+    .await
+}
+
+/// Creates a directory and those above it, durably; one that exists is no error.
+///
+/// # Errors
+/// Those of the file system.
+pub async fn create_directory(directory: &Path) -> io::Result<()> {
+    run("create directory", directory, |directory| {
+        let missing: Vec<_> = directory.ancestors().take_while(|path| !path.exists()).collect();
+        fs::create_dir_all(directory)?;
+        for path in missing {
+            sync(parent(path))?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Renames a file within its file system, over an existing one. Durable after [`sync_directory`].
+///
+/// # Errors
+/// Those of the file system.
+pub async fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let to = to.to_owned();
+    run("rename", from, move |from| {
+        fs::rename(from, &to)
+            .map_err(|error| io::Error::new(error.kind(), format!("to {}: {error}", to.display())))
+    })
+    .await
+}
+
+/// Makes names that were created, renamed or removed in a directory durable.
+///
+/// # Errors
+/// Those of the file system.
+pub async fn sync_directory(directory: &Path) -> io::Result<()> {
+    run("sync directory", directory, sync).await
+}
+
+/// Removes a file. Durable after [`sync_directory`].
+///
+/// # Errors
+/// Those of the file system, [`io::ErrorKind::NotFound`] among them.
+pub async fn remove(path: &Path) -> io::Result<()> {
+    run("remove", path, |path| fs::remove_file(path)).await
+}
+
+/// The bytes of a file that has at most `bytes_max`.
+///
+/// # Errors
+/// Those of the file system. The file is longer ([`io::ErrorKind::FileTooLarge`]).
+pub async fn read_file(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    run("read", path, move |path| {
+        use io::Read as _;
+        let file = File::open(path)?;
+        let bytes = file.metadata()?.len();
+        let too_large = || {
+            let text = format!("it has more than the {bytes_max} bytes that are read at most");
+            io::Error::new(io::ErrorKind::FileTooLarge, text)
+        };
+        if bytes > bytes_max {
+            return Err(too_large());
+        }
+        let mut content = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
+        // It may grow while it is read.
+        file.take(bytes_max.saturating_add(1)).read_to_end(&mut content)?;
+        if content.len() as u64 > bytes_max { Err(too_large()) } else { Ok(content) }
+    })
+    .await
+}
+
+/// Writes a file so that its name stands for the old content or for the new one, never for anything between, and
+/// durably for the new one on return: `<path>.tmp`, synced, renamed, directory synced (SPEC section 5).
+///
+/// # Errors
+/// Those of the file system. Unless the last step failed, the old content is still there; `<path>.tmp` is not.
+pub async fn write_file_atomically(path: &Path, bytes: Vec<u8>) -> io::Result<()> {
+    run("write", path, move |path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".tmp");
+        let temporary = PathBuf::from(name);
+        let write = || {
+            let mut file = File::create(&temporary)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            drop(file);
+            fs::rename(&temporary, path)
+        };
+        if let Err(error) = write() {
+            // The first error is the one to report.
+            let _ = fs::remove_file(&temporary);
+            return Err(error);
+        }
+        sync(parent(path))
+    })
+    .await
+}
+
+/// The length of a regular file.
+pub(super) async fn length(path: &Path) -> io::Result<u64> {
+    run("open", path, |path| {
+        let metadata = fs::symlink_metadata(path)?;
+        if metadata.is_file() { Ok(metadata.len()) } else { Err(io::Error::other("it is not a regular file")) }
+    })
+    .await
+}
+
+/// Makes a file of so many zeros, durably. On an error it may be left in part.
+pub(super) async fn fill(path: &Path, bytes: u64) -> io::Result<()> {
+    let mut file = run("create", path, |path| File::create(path)).await?;
+    let mut left = bytes;
+    while left > 0 {
+        let turn_bytes = left.min(FILL_TURN_BYTES);
+        file = run("fill", path, move |_| {
+            let zeros = vec![0; FILL_BYTES];
+            let mut left_bytes = turn_bytes;
+            while left_bytes > 0 {
+                let piece = usize::try_from(left_bytes).unwrap_or(FILL_BYTES).min(FILL_BYTES);
+                file.write_all(&zeros[..piece])?;
+                left_bytes -= piece as u64;
+            }
+            file.sync_data()?;
+            Ok(file)
+        })
+        .await?;
+        left -= turn_bytes;
+    }
+    run("sync", path, move |_| file.sync_all()).await
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// The directory of a path; of a bare name, the current one.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().as_bytes().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
