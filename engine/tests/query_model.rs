@@ -90,6 +90,29 @@ fn an_error_is_never_too_large() {
     assert_eq!(store.query(request.as_bytes(), VALUES_MAX), Answer::bad_request());
 }
 
+/// Own data hides the levels below only as long as it is there.
+#[test]
+fn a_level_without_own_data_any_more_stands_for_those_below() {
+    let mut store = Store::new(&metrics(), 2, RETENTION_SECONDS);
+    let later = BASE + 600;
+    let body =
+        format!("s60,hostname=h value=1 {BASE}\ns60,hostname=h,type=socket,type-id=0 value=2 {later}\n");
+    store.write("c0", &body, NOW).result.expect("the lines are good");
+    let request = format!(
+        r#"{{"cluster":"c0","from":{BASE},"to":{NOW},"with-stats":false,"with-padding":false,"queries":[{{"metric":"s60","host":"h"}}]}}"#
+    );
+    let answer = |value: i64, from: i64| {
+        let tail = r#""resolution":60,"avg":0.00,"min":0.00,"max":0.00"#;
+        Answer::ok(format!(
+            "{{\"results\":[[{{\"data\":[{value}.000],\"from\":{from},\"to\":{},{tail}}}]]}}\n",
+            from + 60
+        ))
+    };
+    assert_eq!(store.query(request.as_bytes(), VALUES_MAX), answer(1, BASE));
+    assert_eq!(store.free(br#"[["c0","h"]]"#, Some(later)), Answer::ok("buffers freed: 1\n"));
+    assert_eq!(store.query(request.as_bytes(), VALUES_MAX), answer(2, later));
+}
+
 proptest! {
     #![proptest_config(settings(800, REGRESSIONS))]
 

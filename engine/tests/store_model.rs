@@ -10,6 +10,7 @@ use model::site::{BASE, METRICS, metrics};
 use model::{Fate, Model};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::Index;
 use store::{Answer, Store};
 
 const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store_model.proptest-regressions");
@@ -72,7 +73,8 @@ proptest! {
         (now, retention) in clock(),
         events in history(8),
         selectors in vec(selector(), 3),
-        health_now in prop_oneof![-500..3000i64, 0..100_000i64],
+        health_at in any::<Index>(),
+        health_seconds in prop_oneof![-1..=1i64, -500..3000i64],
     ) {
         let mut store = Store::new(&metrics(), cores, retention);
         let mut model = Model::new(&metrics(), retention);
@@ -91,13 +93,15 @@ proptest! {
         }
         check_dumps(&store, &model, &[Vec::new()])?;
 
+        let turns = model.degraded_behind();
+        let now = if turns.is_empty() { BASE } else { turns[health_at.index(turns.len())] } + health_seconds;
         let nodes = strings(&["h0", "h1", "nope"]);
         let names: Vec<String> = METRICS.iter().take(4).map(|(name, ..)| (*name).to_owned()).collect();
         for names in [&names[..], &names[..1], &strings(&["s60", "nope"]), &[]] {
             for cluster in CLUSTERS {
                 let body = format!(r#"{{"cluster":"{cluster}","nodes":{nodes:?},"metric-names":{names:?}}}"#);
-                let expected = model.health(cluster, &nodes, names, BASE + health_now);
-                prop_assert_eq!(store.health(body.as_bytes(), BASE + health_now), Answer::ok(expected));
+                let expected = model.health(cluster, &nodes, names, now);
+                prop_assert_eq!(store.health(body.as_bytes(), now), Answer::ok(expected));
             }
         }
     }

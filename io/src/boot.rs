@@ -4,22 +4,25 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use engine::memory::shard::Shard;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::api::Api;
 use crate::command_line::CommandLine;
+use crate::core::checkpoint::{Checkpoints, Inherited};
+use crate::core::journal::Journal;
 use crate::core::mesh::{CoreEnds, mesh};
-use crate::core::{Core, Draining, pump};
+use crate::core::{Core, Draining, clock_seconds, pump, upkeep};
+use crate::durable::segments::SegmentOptions;
 use crate::listen::connections::{ConnectionLimits, ConnectionTable};
 use crate::listen::http::{self, HttpLimits};
 use crate::listen::tcp;
+use crate::recover::{self, Loaded, LoadedCore};
 use crate::runtime::{self, CoreThread, Listener, StopFlag};
 use crate::settings::{Settings, resolve};
 use crate::telemetry::{self, critical};
@@ -59,9 +62,10 @@ fn run(settings: Settings) -> Result<(), String> {
     let cpus = cpus(&settings).map_err(text)?;
     let _lock = lock(&settings.metric_store.wal.directory)?;
     let listeners = bind_all(&settings, cpus.len())?;
+    let loaded = recover::load(&settings, cpus.len(), clock_seconds())?;
 
     let stop = StopFlag::new();
-    let threads = start_cores(&Arc::new(settings), &cpus, listeners, &stop).map_err(text)?;
+    let threads = start_cores(&Arc::new(settings), &cpus, listeners, loaded, &stop).map_err(text)?;
     notify("READY=1");
     for signal in signals.forever() {
         if signal == SIGHUP {
@@ -106,7 +110,6 @@ fn warn_unfinished(settings: &Settings) {
     if settings.nats.is_some() {
         critical!("nats is configured, but this version does not subscribe yet");
     }
-    tracing::warn!("this version keeps everything in memory: nothing survives a restart yet");
 }
 
 /// The CPUs that cores are pinned to.
@@ -188,54 +191,78 @@ fn start_cores(
     settings: &Arc<Settings>,
     cpus: &[usize],
     listeners: Vec<CoreListeners>,
+    loaded: Loaded,
     stop: &StopFlag,
 ) -> io::Result<Vec<CoreThread>> {
     let draining = Draining::new(cpus.len());
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+    let inherited = Inherited::new(cpus.len(), loaded.segments);
     let mut threads = Vec::new();
-    for ((ends, listeners), &cpu) in mesh(cpus.len()).into_iter().zip(listeners).zip(cpus) {
-        let (settings, stop, draining) = (Arc::clone(settings), stop.clone(), draining.clone());
+    let parts = mesh(cpus.len()).into_iter().zip(listeners).zip(loaded.cores).zip(cpus);
+    for (((ends, listeners), loaded), &cpu) in parts {
+        let (settings, stop) = (Arc::clone(settings), stop.clone());
+        let (draining, inherited) = (draining.clone(), Arc::clone(&inherited));
         let index = ends.index;
-        let main = move || run_core(settings, ends, listeners, seed, stop, draining);
+        let start = CoreStart { settings, ends, listeners, loaded, seed, stop, draining, inherited };
+        let main = move || async move {
+            if let Err(error) = start.run().await {
+                critical!("core {index} cannot go on: {error}");
+                process::exit(1);
+            }
+        };
         threads.push(runtime::start_core(index, cpu, &format!("core-{index}"), main)?);
     }
     tracing::info!("{} cores are running", cpus.len());
     Ok(threads)
 }
 
-/// One core from its start to its end.
-async fn run_core(
+/// What a core is started with.
+struct CoreStart {
     settings: Arc<Settings>,
     ends: CoreEnds,
     listeners: CoreListeners,
+    loaded: LoadedCore,
     seed: u64,
     stop: StopFlag,
     draining: Draining,
-) {
-    let store = &settings.metric_store;
-    let retention_seconds = i64::try_from(store.retention_in_memory.as_secs()).unwrap_or(i64::MAX);
-    let shard = Shard::new(Arc::clone(&settings.metrics), ends.cores(), retention_seconds);
-    let cores = ends.cores();
-    let (core, incoming) = Core::new(ends, Arc::clone(&settings.metrics), seed, store.query_values_max);
-    let limits = ConnectionLimits {
-        connections_max: (settings.main.connections_max as usize).div_ceil(cores),
-        idle_timeout: settings.main.idle_timeout,
-        stop_timeout: STOP_TIMEOUT,
-    };
-    let connections = ConnectionTable::start(limits, stop.clone());
-    serve_http(listeners.http, &core, &connections, &settings, &stop);
-    if let Some(listener) = listeners.tcp {
-        serve_tcp(listener, &core, &connections, &settings, &stop);
+    inherited: Arc<Inherited>,
+}
+
+impl CoreStart {
+    /// One core from its start to its end.
+    async fn run(self) -> io::Result<()> {
+        let Self { settings, ends, listeners, loaded, seed, stop, draining, inherited } = self;
+        let store = &settings.metric_store;
+        let cores = ends.cores();
+        let (core, incoming) = Core::new(ends, Arc::clone(&settings.metrics), seed, store.query_values_max);
+        let segments = SegmentOptions::new(
+            store.wal.directory.clone(),
+            u16::try_from(core.index).map_err(io::Error::other)?,
+            u16::try_from(cores).map_err(io::Error::other)?,
+        );
+        let journal = Journal::start(&core, segments, store.wal.sync).await?;
+        let limits = ConnectionLimits {
+            connections_max: (settings.main.connections_max as usize).div_ceil(cores),
+            idle_timeout: settings.main.idle_timeout,
+            stop_timeout: STOP_TIMEOUT,
+        };
+        let connections = ConnectionTable::start(limits, stop.clone());
+        serve_http(listeners.http, &core, &connections, &settings, &stop);
+        if let Some(listener) = listeners.tcp {
+            serve_tcp(listener, &core, &connections, &settings, &stop);
+        }
+        let checkpoints = Checkpoints::new(&core, journal.queue(), store, inherited, loaded.reference_logs);
+        {
+            let (draining, store) = (draining.clone(), store.clone());
+            let core = Rc::clone(&core);
+            runtime::spawn("upkeep", async move {
+                upkeep::run(core, checkpoints, &store, loaded.has_logs, connections, stop).await;
+                draining.core_drained();
+            });
+        }
+        let journal = pump::run(core, incoming, loaded.shard, journal, draining).await;
+        journal.close().await.map_err(|error| io::Error::other(error.to_string()))
     }
-    {
-        let (draining, stop) = (draining.clone(), stop.clone());
-        runtime::spawn("drain", async move {
-            stop.stopped().await;
-            connections.drained().await;
-            draining.core_drained();
-        });
-    }
-    pump::run(core, incoming, shard, draining).await;
 }
 
 fn serve_http(

@@ -9,6 +9,7 @@ pub mod command_line;
 pub mod core;
 pub mod durable;
 pub mod listen;
+pub mod recover;
 pub mod runtime;
 pub mod settings;
 pub mod telemetry;

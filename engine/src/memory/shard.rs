@@ -98,37 +98,51 @@ impl Shard {
         now: i64,
         mut log: Option<&mut SegmentEncoder>,
     ) -> Applied {
-        for declaration in &batch.declarations {
-            let level = self.tree.declare_level(declaration.path.iter().map(|name| &**name));
-            let id = self.declare(level, declaration.metric);
-            self.links[source].push(id);
-        }
+        self.declare_all(source, batch);
         let oldest = now.saturating_sub(self.retention_seconds);
-        let links = &self.links[source];
         let mut applied = Applied::default();
         for sample in &batch.samples {
-            let id = links[sample.link as usize];
+            let id = self.links[source][sample.link as usize];
             let series = &mut self.series[id.0 as usize];
             let was_empty = series.chain.is_empty();
-            match series.chain.write(sample.time, sample.value, oldest, &mut self.pool) {
-                Written::Stored => applied.stored += 1,
-                Written::TooOld => {
-                    applied.too_old += 1;
-                    continue;
-                }
+            if series.chain.write(sample.time, sample.value, oldest, &mut self.pool) == Written::TooOld {
+                applied.too_old += 1;
+                continue;
             }
-            if let Some(log) = &mut log {
-                if !log.is_declared(id.0) {
-                    let path = self.tree.path(series.level);
-                    log.declare(id.0, &path, &self.metrics.get(series.metric).name);
-                }
-                log.sample(id.0, sample.time, sample.value);
-            }
+            applied.stored += 1;
             if was_empty {
                 self.tree.gained_data(series.level);
             }
+            if let Some(log) = &mut log {
+                self.record_sample(id, sample.time, sample.value, log);
+            }
         }
         applied
+    }
+
+    /// Takes the names that a batch declares, and nothing else of it.
+    pub fn declare_all(&mut self, source: usize, batch: &Batch) {
+        for declaration in &batch.declarations {
+            let id = self.declare_path(declaration.path.iter().map(|name| &**name), declaration.metric);
+            self.links[source].push(id);
+        }
+    }
+
+    /// Records a batch that was applied before in another segment of the log.
+    pub fn record(&self, source: usize, batch: &Batch, log: &mut SegmentEncoder) {
+        for sample in &batch.samples {
+            let id = self.links[source][sample.link as usize];
+            self.record_sample(id, sample.time, sample.value, log);
+        }
+    }
+
+    #[inline]
+    fn record_sample(&self, id: SeriesId, time: i64, value: f64, log: &mut SegmentEncoder) {
+        if !log.is_declared(id.0) {
+            let series = self.series(id);
+            log.declare(id.0, &self.tree.path(series.level), &self.metrics.get(series.metric).name);
+        }
+        log.sample(id.0, time, value);
     }
 
     /// The series of a metric at a path of names, created if it is missing.

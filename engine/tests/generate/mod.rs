@@ -266,7 +266,7 @@ pub(crate) fn history_and_requests(
         let runs: Vec<&Run> = events.iter().flat_map(Event::runs).collect();
         let aim = |(mut request, target): (Request, Option<Index>)| {
             if let (Some(target), false) = (target, runs.is_empty()) {
-                request_run(&mut request, target.get(&runs));
+                aim_at(&mut request, runs[target.index(runs.len())]);
             }
             request
         };
@@ -276,13 +276,18 @@ pub(crate) fn history_and_requests(
 }
 
 /// Turns most of a request to one run: its host, its metric, its time, multiples of its frequency.
-fn request_run(request: &mut Request, run: &Run) {
+fn aim_at(request: &mut Request, run: &Run) {
     let (metric, frequency, _) = run.metric;
     run.cluster.clone_into(&mut request.cluster);
     if (BASE - 3000..BASE + 3000).contains(&request.from) && request.to >= request.from {
-        let begin = (run.slot - 3) * frequency + run.phase;
-        request.from += begin;
-        request.to = request.to.saturating_add(begin);
+        let (mut offset, mut span) = (request.from - BASE, request.to - request.from);
+        // Every other range is about where the run begins, half of these a few slots long.
+        if offset % 2 == 0 {
+            span = if offset % 4 == 0 { span % (3 * frequency) } else { span };
+            offset = offset.rem_euclid(6 * frequency);
+        }
+        request.from = BASE + (run.slot - 3) * frequency + run.phase + offset;
+        request.to = request.from.saturating_add(span);
     }
     for (index, query) in request.queries.iter_mut().enumerate() {
         if index % 3 < 2 {

@@ -1,5 +1,6 @@
 //! The model's debug dump and health check (SPEC section 3).
 
+use super::chain::Chain;
 use super::{Model, join};
 
 impl Model {
@@ -37,6 +38,11 @@ impl Model {
         format!("{{{}}}", nodes.join(","))
     }
 
+    /// Times at which some series is about to be degraded.
+    pub(crate) fn degraded_behind(&self) -> Vec<i64> {
+        self.levels.values().flat_map(|series| series.values().map(degraded_behind)).collect()
+    }
+
     fn node(&self, cluster: &str, node: &str, metrics: &[String], now: i64) -> String {
         let path = vec![cluster.to_owned(), node.to_owned()];
         if !self.exists(&path) {
@@ -47,11 +53,7 @@ impl Model {
             let below = self.levels.iter().filter(|(level, _)| level.starts_with(&path));
             let ages: Vec<i64> = below
                 .filter_map(|(_, series)| series.get(metric))
-                .map(|chain| {
-                    let newest = chain.buffers.last().expect("a chain in the model has data");
-                    let end = newest.start + newest.values.len() as i64 * chain.frequency;
-                    (now - end) - 5 * chain.frequency
-                })
+                .map(|chain| now - degraded_behind(chain))
                 .collect();
             if ages.is_empty() {
                 missing.push(format!("\\\"{metric}\\\""));
@@ -68,4 +70,10 @@ impl Model {
         let lists = format!(r#"{{\"degraded\":[{degraded}],\"missing\":[{missing}]}}"#);
         format!(r#""{node}":{{"State":"{state}","HealthMetrics":"{lists}"}}"#)
     }
+}
+
+/// The last time at which a series still counts as up to date: five slots behind its last one.
+fn degraded_behind(chain: &Chain) -> i64 {
+    let newest = chain.buffers.last().expect("a chain in the model has data");
+    newest.start + newest.values.len() as i64 * chain.frequency + 5 * chain.frequency
 }

@@ -19,7 +19,8 @@ use crate::core::ingest::Ingest;
 /// Stores the lines of the body.
 ///
 /// # Errors
-/// 400 for a bad line (those before it are stored), a damaged or broken body; 415 for an unknown encoding.
+/// 400 for a bad line (those before it are stored), a damaged or broken body; 415 for an unknown encoding; 503
+/// while the log does not work.
 pub async fn write(core: Rc<Core>, mut request: Request<Incoming>) -> Result<ApiResponse, Refusal> {
     let cluster = parameter(&request, "cluster").unwrap_or_default().into_owned();
     let mut decoder = encoding::decoder(request.headers().get_all(CONTENT_ENCODING)).map_err(|error| {
@@ -28,7 +29,10 @@ pub async fn write(core: Rc<Core>, mut request: Request<Incoming>) -> Result<Api
     let mut ingest = Ingest::new(&core, &cluster, BadLine::Stop);
     let result = read_lines(&mut request, &mut decoder, &mut ingest).await;
     // Also after an error: the lines before it are kept.
-    ingest.finish().await;
+    ingest
+        .finish()
+        .await
+        .map_err(|error| Refusal { status: StatusCode::SERVICE_UNAVAILABLE, message: error.to_string() })?;
     result.map(|()| reply::empty())
 }
 

@@ -36,7 +36,7 @@ impl Calls {
         state.missing.set(state.missing.get() - 1);
         if !state.abandoned.get() {
             state.replies.borrow_mut().push((from, reply));
-        } else if let Reply::Written(_, list) = reply {
+        } else if let Reply::Written(_, list) | Reply::NotWritten(_, list) = reply {
             core.put_spare_list(list);
         }
         if state.missing.get() > 0 {

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use engine::checkpoint::Kind;
 use engine::inspect::debug::CoreDump;
+use engine::memory::save::HostHandedOver;
 use engine::memory::shard::Applied;
 use engine::query::request::HealthRequest;
 use engine::query::scatter::{CoreAnswer, Question, TooLarge};
 use engine::series::route::{Batch, Sample};
+use engine::series::tree::LevelId;
+
+use super::checkpoint::HostSnapshots;
 
 /// Number of a call on the core that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +49,23 @@ pub enum Work {
         /// Seconds.
         to: i64,
     },
+    /// Free whatever ends before this time, in seconds.
+    Retain(i64),
+    /// List the hosts that hold data.
+    ListHosts,
+    /// Hand the unsaved data of a host over to snapshots.
+    Snapshot {
+        /// Its level.
+        host: LevelId,
+        /// The format of the files.
+        kind: Kind,
+        /// Begin of the first snapshot's span, in seconds; that of each further one is a second later.
+        from: i64,
+        /// End of the span.
+        to: i64,
+    },
+    /// What was handed over was not written.
+    TakeBack(HostHandedOver),
     /// Dump the tree below a selector.
     Dump(Arc<Vec<String>>),
     /// Judge nodes.
@@ -62,10 +84,18 @@ pub enum Work {
 pub enum Reply {
     /// Samples are stored; their list comes back to be used again.
     Written(Applied, Vec<Sample>),
+    /// The log does not work: nothing of the batch is acknowledged. The list comes back as well.
+    NotWritten(Box<str>, Vec<Sample>),
     /// A part of a query's answer.
     Answered(Result<CoreAnswer, TooLarge>),
     /// So many buffers were freed.
     Freed(u64),
+    /// The hosts, as levels.
+    Hosts(Vec<LevelId>),
+    /// A host's unsaved data; none if there was none.
+    Snapshots(Option<Box<HostSnapshots>>),
+    /// Done.
+    TakenBack,
     /// A part of a dump.
     Dumped(CoreDump),
     /// By node index: its entry in the answer, as JSON.

@@ -20,6 +20,14 @@ pub const BATCH_SAMPLES_MAX: usize = 4096;
 /// Bytes decoded in one turn: about a third of a millisecond.
 const TURN_BYTES: usize = 128 * 1024;
 
+/// Samples could not be made durable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nothing can be stored at the moment: {why}")]
+pub struct NotWritten {
+    /// What the log says.
+    pub why: Box<str>,
+}
+
 /// A stream of lines being stored: a request body, a connection, a message.
 #[derive(Debug)]
 pub struct Ingest {
@@ -29,6 +37,8 @@ pub struct Ingest {
     outbox: Outbox,
     call: Call,
     too_old: u64,
+    /// Why an owner did not store something.
+    refused: Option<NotWritten>,
     /// Bytes decoded since the core's other tasks had their turn.
     turn_bytes: usize,
 }
@@ -44,6 +54,7 @@ impl Ingest {
             outbox: Outbox::new(core.cores()),
             call: Call::new(core),
             too_old: 0,
+            refused: None,
             turn_bytes: 0,
         }
     }
@@ -94,20 +105,36 @@ impl Ingest {
     }
 
     /// Sends the rest and waits until everything is stored.
-    pub async fn finish(&mut self) {
+    ///
+    /// # Errors
+    /// Some owner's log does not work: not everything is stored, and nothing must be acknowledged.
+    pub async fn finish(&mut self) -> Result<(), NotWritten> {
         self.send().await;
         let replies = self.call.replies().await;
         self.take(replies);
         self.report();
+        self.refused.take().map_or(Ok(()), Err)
+    }
+
+    /// Whether something was not stored so far.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.refused.is_some()
     }
 
     fn take(&mut self, replies: Vec<(usize, Reply)>) {
         for (_, reply) in replies {
-            let Reply::Written(applied, list) = reply else {
-                unreachable!("writes are replied to as written")
-            };
-            self.too_old += applied.too_old;
-            self.core.put_spare_list(list);
+            match reply {
+                Reply::Written(applied, list) => {
+                    self.too_old += applied.too_old;
+                    self.core.put_spare_list(list);
+                }
+                Reply::NotWritten(why, list) => {
+                    self.refused.get_or_insert(NotWritten { why });
+                    self.core.put_spare_list(list);
+                }
+                _ => unreachable!("writes are replied to as written or not"),
+            }
         }
     }
 

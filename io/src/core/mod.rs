@@ -4,11 +4,14 @@
 //! [`event`]s through the [`mesh`], and wait for replies with [`calls`]; [`ingest`] is the way of lines.
 
 pub mod calls;
+pub mod checkpoint;
 pub mod event;
 pub mod ingest;
 pub mod job;
+pub mod journal;
 pub mod mesh;
 pub mod pump;
+pub mod upkeep;
 
 use std::cell::RefCell;
 use std::rc::Rc;

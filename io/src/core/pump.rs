@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use engine::memory::shard::Shard;
 use futures_lite::FutureExt;
 
-use super::event::{CallId, CoreEvent, Reply, Request};
+use super::event::{CallId, CoreEvent, Request, Work};
 use super::job::Job;
+use super::journal::Journal;
 use super::mesh::Incoming;
-use super::{Core, Draining, clock_seconds};
+use super::{Core, Draining};
 use crate::runtime::{next_tick, yield_if_needed, yield_now};
 
 /// Events taken from one core before the next has its turn.
@@ -32,10 +33,19 @@ struct RunningJob {
 }
 
 /// Runs a core's pump until no core has connections any more.
-pub async fn run(core: Rc<Core>, mut incoming: Incoming, mut shard: Shard, draining: Draining) {
+///
+/// Returns the log, which holds nothing that is not acknowledged.
+pub async fn run(
+    core: Rc<Core>,
+    mut incoming: Incoming,
+    mut shard: Shard,
+    mut journal: Journal,
+    draining: Draining,
+) -> Journal {
     let mut jobs: VecDeque<RunningJob> = VecDeque::new();
     loop {
         let over = draining.is_over();
+        journal.begin_turn().await;
         let mut busy = false;
         for from in 0..incoming.cores() {
             let mut taken = 0;
@@ -46,10 +56,10 @@ pub async fn run(core: Rc<Core>, mut incoming: Incoming, mut shard: Shard, drain
                 match event {
                     CoreEvent::Reply(call, reply) => core.calls.reply(&core, call, from, reply),
                     CoreEvent::Request(call, Request::Write(batch)) => {
-                        let applied = shard.apply(from, &batch, clock_seconds(), None);
-                        core.outgoing.send_reply(from, call, Reply::Written(applied, batch.samples));
+                        journal.write(&mut shard, from, call, batch);
                     }
                     CoreEvent::Request(call, Request::Work(wanted)) => {
+                        record(&wanted, &mut journal);
                         jobs.push_back(RunningJob { from, call, job: Job::new(wanted, &shard) });
                     }
                 }
@@ -59,17 +69,25 @@ pub async fn run(core: Rc<Core>, mut incoming: Incoming, mut shard: Shard, drain
                 busy = true;
             }
         }
+        journal.end_block(&mut shard);
         busy |= work(&core, &mut shard, &mut jobs);
         core.outgoing.flush();
         if busy {
             // The connections have their turn: with jobs under way always, else when they ask for it.
             if jobs.is_empty() { yield_if_needed().await } else { yield_now().await }
         } else if over {
-            return;
+            return journal;
         } else {
             // glommio trap: a wake from another core may come late, so mailboxes are looked at on every tick as well.
             incoming.sleep().or(next_tick()).await;
         }
+    }
+}
+
+/// A free is in the log before its buffers are gone, so that they do not come back after a crash.
+fn record(wanted: &Work, journal: &mut Journal) {
+    if let Work::Free { selectors, mine, to } = wanted {
+        mine.iter().for_each(|&index| journal.free(&selectors[index as usize], *to));
     }
 }
 

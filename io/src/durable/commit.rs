@@ -326,16 +326,22 @@ impl<D: Disk> CommitQueue<D> {
             _ => {
                 let mut buffer = state.spare.pop().unwrap_or_default();
                 buffer.extend_from_slice(bytes);
-                let group =
-                    Group { segment: Rc::clone(&current), offset: state.offset, bytes: buffer, blocks: 1, up_to: ticket };
+                let group = Group {
+                    segment: Rc::clone(&current),
+                    offset: state.offset,
+                    bytes: buffer,
+                    blocks: 1,
+                    up_to: ticket,
+                };
                 state.items.push_back(Item::Write(group));
             }
         }
         state.offset += bytes.len() as u64;
         state.pending_bytes += bytes.len();
-        let is_next_due =
-            state.offset > current.file.bytes() / 2 && state.ready.is_none() && !state.is_preparing
-                && now_ms() >= state.prepare_after_ms;
+        let is_next_due = state.offset > current.file.bytes() / 2
+            && state.ready.is_none()
+            && !state.is_preparing
+            && now_ms() >= state.prepare_after_ms;
         drop(guard);
         shared.work.notify();
         if is_next_due {

@@ -94,7 +94,8 @@ impl<D: Disk> Segments<D> {
                 LogFileName::Free(segment) if segment.core % cores != *core => {}
                 LogFileName::Free(segment) => {
                     let fits = segment.core == *core && entry.bytes == *segment_bytes;
-                    if fits && free.len() < options.free_files_max { &mut free } else { &mut useless }.push(segment);
+                    if fits && free.len() < options.free_files_max { &mut free } else { &mut useless }
+                        .push(segment);
                 }
             }
         }
@@ -188,7 +189,8 @@ impl<D: Disk> Segments<D> {
         let SegmentOptions { directory, core, cores, segment_bytes, .. } = &self.options;
         let (core, cores) = (*core, *cores);
         let Some(id) = next_id(self.last_id.get(), core, cores) else {
-            let text = format!("no number is left for a segment in {}: remove core*-ff* there", directory.display());
+            let text =
+                format!("no number is left for a segment in {}: remove core*-ff* there", directory.display());
             return Err(io::Error::other(text));
         };
         // Used up, whatever happens now.

@@ -21,8 +21,9 @@ impl Signal {
                 return Poll::Ready(found);
             }
             let calls = self.calls.get();
-            let is_known =
-                registered.as_ref().is_some_and(|(at, waker)| *at == calls && waker.will_wake(context.waker()));
+            let is_known = registered
+                .as_ref()
+                .is_some_and(|(at, waker)| *at == calls && waker.will_wake(context.waker()));
             if !is_known {
                 self.waiting.borrow_mut().push(context.waker().clone());
                 registered = Some((calls, context.waker().clone()));

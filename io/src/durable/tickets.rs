@@ -95,11 +95,10 @@ mod tests {
         assert_eq!(tickets.lose(), Some(second));
         let third = tickets.append();
         tickets.acknowledge(third);
-        assert_eq!([first, second, third].map(|ticket| tickets.fate(ticket)), [
-            Fate::Acknowledged,
-            Fate::Lost,
-            Fate::Acknowledged
-        ]);
+        assert_eq!(
+            [first, second, third].map(|ticket| tickets.fate(ticket)),
+            [Fate::Acknowledged, Fate::Lost, Fate::Acknowledged]
+        );
         assert_eq!(tickets.lose(), None);
     }
 

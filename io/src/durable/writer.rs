@@ -145,7 +145,9 @@ async fn seal<D: Disk>(shared: &Shared<D>, segment: Rc<OpenSegment<D::File>>) {
     match Rc::into_inner(segment) {
         Some(segment) => shared.segments.seal(segment).await,
         // Its last owner closes it; it is found by the next start.
-        None => tracing::error!("core {}: a segment is still in use when it is sealed", shared.segments.core()),
+        None => {
+            tracing::error!("core {}: a segment is still in use when it is sealed", shared.segments.core())
+        }
     }
 }
 
@@ -222,7 +224,9 @@ async fn restart<D: Disk>(shared: &Shared<D>) -> bool {
                     state.log = LogState::Running;
                 }
                 shared.counters.segment_begun();
-                tracing::warn!("core {core}: the log works again, with segment {id:016x}: writes are accepted");
+                tracing::warn!(
+                    "core {core}: the log works again, with segment {id:016x}: writes are accepted"
+                );
                 (shared.on_event)(CommitEvent::NewSegment(id));
                 shared.done.notify();
                 return true;
@@ -255,7 +259,8 @@ pub(super) fn prepare_next<D: Disk>(shared: &Rc<Shared<D>>) {
                 Err(error) => {
                     // Not a failure yet: the current segment can be written. Whoever needs the next one tries again.
                     tracing::debug!("core {}: cannot prepare a segment: {error}", shared.segments.core());
-                    let retry_ms = u64::try_from(shared.options.retry_interval.as_millis()).unwrap_or(u64::MAX);
+                    let retry_ms =
+                        u64::try_from(shared.options.retry_interval.as_millis()).unwrap_or(u64::MAX);
                     state.prepare_after_ms = now_ms().saturating_add(retry_ms);
                     None
                 }

@@ -10,7 +10,7 @@ use futures_lite::FutureExt;
 
 use super::connections::ConnectionHandle;
 use crate::core::Core;
-use crate::core::ingest::Ingest;
+use crate::core::ingest::{Ingest, NotWritten};
 use crate::runtime::Stream;
 
 /// Size of a connection's buffer at first, and when it is busy.
@@ -44,6 +44,11 @@ pub async fn serve(
                 };
                 ingest.send().await;
                 ingest.report();
+                if ingest.is_refused()
+                    && let Err(error) = ingest.finish().await
+                {
+                    return refuse(&stream, &error);
+                }
                 // Memory follows the traffic: a quiet connection keeps a small buffer.
                 if bytes == buffer.len() && bytes < BUFFER_BYTES_MAX {
                     buffer.resize(bytes * 2, 0);
@@ -56,7 +61,9 @@ pub async fn serve(
                 let Ok(()) = ingest.end_of_stream() else {
                     unreachable!("bad lines of a stream are skipped");
                 };
-                ingest.finish().await;
+                if let Err(error) = ingest.finish().await {
+                    return refuse(&stream, &error);
+                }
                 if let Err(error) = stream.shutdown_write().await {
                     tracing::debug!("TCP connection not closed in order: {error}");
                 }
@@ -64,10 +71,18 @@ pub async fn serve(
             }
             // What was complete is stored; without an orderly close nothing was acknowledged.
             Received::Broken | Received::Asked => {
-                ingest.finish().await;
+                let _ = ingest.finish().await;
                 return;
             }
         }
+    }
+}
+
+/// Ends a connection so that its client cannot take it for an acknowledgement.
+fn refuse(stream: &Stream, error: &NotWritten) {
+    tracing::debug!("TCP connection reset: {error}");
+    if let Err(error) = stream.reset_on_close() {
+        tracing::warn!("a TCP connection could not be reset: {error}");
     }
 }
 

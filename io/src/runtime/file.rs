@@ -22,7 +22,8 @@ use futures_lite::FutureExt;
 use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 
 pub use blocking::{
-    DirectoryEntry, create_directory, read_dir, read_file, remove, rename, sync_directory, write_file_atomically,
+    DirectoryEntry, create_directory, read_dir, read_file, remove, rename, sync_directory,
+    write_file_atomically,
 };
 
 /// Offsets and lengths of writes to a segment are multiples of this.
@@ -79,7 +80,9 @@ impl SegmentFile {
         let bytes = blocking::length(path).await?;
         // glommio trap: an executor whose first DmaFile is empty polls for its completions from then on.
         if bytes == 0 || bytes % SECTOR_BYTES as u64 != 0 {
-            let text = format!("its length of {bytes} bytes is not a positive multiple of {SECTOR_BYTES}: remove it");
+            let text = format!(
+                "its length of {bytes} bytes is not a positive multiple of {SECTOR_BYTES}: remove it"
+            );
             return Err(failed("reuse", path, &io::Error::new(INVALID, text)));
         }
         let begun = match open_direct(path).await {

@@ -19,6 +19,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use futures_lite::{AsyncRead, AsyncWrite};
@@ -95,6 +96,14 @@ impl Stream {
             bytes = &bytes[written..];
         }
         Ok(())
+    }
+
+    /// Makes the end of this stream a reset instead of an orderly close.
+    ///
+    /// # Errors
+    /// The connection is already gone.
+    pub fn reset_on_close(&self) -> io::Result<()> {
+        socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))
     }
 
     /// Closes the sending side: the peer reads the end of the stream after everything written.

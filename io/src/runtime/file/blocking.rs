@@ -164,7 +164,11 @@ pub async fn write_file_atomically(path: &Path, bytes: Vec<u8>) -> io::Result<()
 pub(super) async fn length(path: &Path) -> io::Result<u64> {
     run("open", path, |path| {
         let metadata = fs::symlink_metadata(path)?;
-        if metadata.is_file() { Ok(metadata.len()) } else { Err(io::Error::other("it is not a regular file")) }
+        if metadata.is_file() {
+            Ok(metadata.len())
+        } else {
+            Err(io::Error::other("it is not a regular file"))
+        }
     })
     .await
 }
