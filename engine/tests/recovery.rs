@@ -1,4 +1,5 @@
 //! What was stored is there again: from snapshots within f32, from the log exactly, from both together.
+#![expect(clippy::unwrap_used, reason = "a test fails where something unexpected happens")]
 
 use std::sync::Arc;
 
@@ -116,8 +117,11 @@ impl Store {
     }
 }
 
+/// Start and bits of the values of each buffer.
+type Buffers = Vec<(i64, Vec<u64>)>;
+
 /// Every chain as host path, metric and buffers, with values rounded to f32 if asked for.
-fn content(shard: &Shard, rounded: bool) -> Vec<(String, String, Vec<(i64, Vec<u64>)>)> {
+fn content(shard: &Shard, rounded: bool) -> Vec<(String, String, Buffers)> {
     let mut content = Vec::new();
     let mut levels: Vec<_> = shard.hosts();
     while let Some(level) = levels.pop() {

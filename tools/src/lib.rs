@@ -1,5 +1,5 @@
-//! Tools beside the daemon.
-//!
-//! They look at files of the daemon and of the reference, and never change one.
+//! Tools beside the daemon: readers never change what they read; `crash-rounds` works on a directory of its own.
 
+pub mod crash;
 pub mod dump;
+pub mod export;

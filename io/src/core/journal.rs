@@ -242,10 +242,7 @@ impl Acknowledgements {
                 }
             }
             CommitEvent::Failed { lost_up_to, failure, .. } => {
-                tracing::error!(
-                    "core {}: the log has failed, writes are answered with 503: {failure}",
-                    core.index
-                );
+                // The writer has reported it.
                 let Some(lost_up_to) = lost_up_to else { return };
                 while let Some(waiting) = self.next_up_to(lost_up_to) {
                     let Reply::Written(_, samples) = waiting.reply else { unreachable!("only writes wait") };
@@ -254,9 +251,8 @@ impl Acknowledgements {
                 }
                 self.blocks.borrow_mut().clear();
             }
-            CommitEvent::NewSegment(id) => {
-                tracing::warn!("core {}: the log works again, with segment {id:016x}", core.index);
-            }
+            // The next turn follows; the writer has reported it.
+            CommitEvent::NewSegment(_) => {}
         }
     }
 

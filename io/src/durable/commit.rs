@@ -7,7 +7,6 @@
 //! nothing more is written to that segment. The [`writer`](super) then tries to begin a new segment until it
 //! succeeds. The owner hears of both, encodes anew what it needs in the new segment, and goes on.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -15,17 +14,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::disk::{Disk, LogFile, RealDisk};
-use super::segments::{OpenSegment, Segments};
+pub use super::report::{AppendError, CommitError, CommitEvent, Failure, LogState};
+use super::segments::Segments;
 use super::signal::Signal;
+use super::state::{Group, Item, Shared, State};
 use super::statistics::{CommitStatistics, Counters};
 pub use super::tickets::Ticket;
 use super::tickets::{Fate, Tickets};
 use super::writer;
-use crate::runtime::{SECTOR_BYTES, now_ms};
+use crate::runtime::{SECTOR_BYTES, Writes, now_ms};
 use crate::settings::WalSync;
-
-/// Buffers kept for the next groups.
-const SPARE_BUFFERS_MAX: usize = 4;
 
 /// How a core's log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +36,16 @@ pub struct CommitOptions {
     pub retry_interval: Duration,
 }
 
+impl CommitOptions {
+    /// How segments are to be opened.
+    pub(super) fn writes(&self) -> Writes {
+        match self.sync {
+            WalSync::Always => Writes::Durable,
+            WalSync::Interval(_) | WalSync::None => Writes::Cached,
+        }
+    }
+}
+
 impl Default for CommitOptions {
     fn default() -> Self {
         Self {
@@ -48,174 +56,8 @@ impl Default for CommitOptions {
     }
 }
 
-/// What stopped a log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// When, as [`now_ms`](crate::runtime::now_ms).
-    pub since_ms: u64,
-    /// The kind of the first error.
-    pub kind: io::ErrorKind,
-    /// Operation, path and text of the first error.
-    pub text: String,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.text)
-    }
-}
-
-/// Why a block was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AppendError {
-    /// The log has stopped: answer 503.
-    #[error("the log does not work at the moment: {0}")]
-    Failed(Rc<Failure>),
-    /// The log was closed.
-    #[error("the log is closed")]
-    Closed,
-    /// The block was encoded for another segment than the current one: encode it anew.
-    #[error("the block is for segment {given:016x}, the current one is {current:016x}: encode it anew")]
-    OtherSegment {
-        /// Of the block.
-        given: u64,
-        /// To be written to.
-        current: u64,
-    },
-    /// The segment ends before the block would: call [`CommitQueue::next_segment`] and encode it anew.
-    #[error("the block has {bytes} bytes, the segment has room for {room_bytes}: begin the next segment")]
-    SegmentFull {
-        /// Of the block.
-        bytes: u64,
-        /// Left in the segment.
-        room_bytes: u64,
-    },
-    /// Too much waits already: call [`CommitQueue::room`].
-    #[error("{pending_bytes} bytes wait to be written: wait for room")]
-    NoRoom {
-        /// Waiting now.
-        pending_bytes: usize,
-    },
-    /// Not a positive number of whole sectors.
-    #[error("a block of {bytes} bytes is not a positive multiple of {SECTOR_BYTES} bytes")]
-    Misaligned {
-        /// Of the block.
-        bytes: usize,
-    },
-}
-
-/// Why a block is not durable, or no segment was begun.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CommitError {
-    /// The log stopped while the block waited. It may or may not be in the log.
-    #[error("the block was not made durable: the log stopped")]
-    Lost,
-    /// The log has stopped.
-    #[error("the log does not work at the moment: {0}")]
-    Failed(Rc<Failure>),
-    /// The log was closed.
-    #[error("the log is closed")]
-    Closed,
-}
-
-/// What happens to a log; told to its owner at once, from the task that writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CommitEvent {
-    /// Everything up to this ticket can be acknowledged, but for what was reported lost.
-    Acknowledged(Ticket),
-    /// The log stopped.
-    Failed {
-        /// The last of the blocks lost, beginning after the last one acknowledged.
-        lost_up_to: Option<Ticket>,
-        /// Everything acknowledged up to here is durable; with [`WalSync::Always`] that is everything.
-        synced_up_to: Ticket,
-        /// Why.
-        failure: Rc<Failure>,
-    },
-    /// The log works again, with this segment; nothing has been written to it.
-    NewSegment(u64),
-}
-
-/// Whether blocks are taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogState {
-    /// They are.
-    Running,
-    /// Not now.
-    Failed(Rc<Failure>),
-    /// Never again.
-    Closed,
-}
-
 /// One core's log. Cheap to clone; all clones are the same log.
 pub struct CommitQueue<D: Disk = RealDisk>(pub(super) Rc<Shared<D>>);
-
-/// What the queue and its tasks share.
-pub(super) struct Shared<D: Disk> {
-    pub(super) segments: Segments<D>,
-    pub(super) options: CommitOptions,
-    pub(super) on_event: Box<dyn Fn(CommitEvent)>,
-    pub(super) state: RefCell<State<D::File>>,
-    /// Something is to be done.
-    pub(super) work: Signal,
-    /// Something was done.
-    pub(super) done: Signal,
-    pub(super) counters: Counters,
-}
-
-/// Never borrowed across an await, nor while `on_event` is called.
-pub(super) struct State<F> {
-    pub(super) log: LogState,
-    pub(super) current: Option<Rc<OpenSegment<F>>>,
-    /// Where the next block goes in the current segment.
-    pub(super) offset: u64,
-    /// The next segment, begun ahead of time.
-    pub(super) ready: Option<OpenSegment<F>>,
-    /// A task is beginning it.
-    pub(super) is_preparing: bool,
-    /// The attempt before failed: the next one is not before this time.
-    pub(super) prepare_after_ms: u64,
-    /// Somebody waits for it.
-    pub(super) is_next_wanted: bool,
-    pub(super) is_sync_due: bool,
-    pub(super) is_closing: bool,
-    pub(super) items: VecDeque<Item<F>>,
-    /// In `items` and being written.
-    pub(super) pending_bytes: usize,
-    pub(super) tickets: Tickets,
-    pub(super) spare: Vec<Vec<u8>>,
-}
-
-/// What the writer does next, in order.
-pub(super) enum Item<F> {
-    Write(Group<F>),
-    Seal(Rc<OpenSegment<F>>),
-}
-
-/// Consecutive blocks of one segment.
-pub(super) struct Group<F> {
-    pub(super) segment: Rc<OpenSegment<F>>,
-    pub(super) offset: u64,
-    pub(super) bytes: Vec<u8>,
-    pub(super) blocks: u64,
-    pub(super) up_to: Ticket,
-}
-
-impl<F> State<F> {
-    /// Makes `segment` the current one.
-    pub(super) fn set_current(&mut self, segment: OpenSegment<F>) {
-        self.current = Some(Rc::new(segment));
-        self.offset = 0;
-        self.is_next_wanted = false;
-    }
-
-    pub(super) fn put_spare(&mut self, mut buffer: Vec<u8>, bytes_max: usize) {
-        if self.spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() <= bytes_max {
-            buffer.clear();
-            self.spare.push(buffer);
-        }
-    }
-}
 
 impl<D: Disk> CommitQueue<D> {
     /// Begins the first segment and starts the writer as a task of this core. `on_event` is called from that task; it
@@ -228,7 +70,7 @@ impl<D: Disk> CommitQueue<D> {
         options: CommitOptions,
         on_event: impl Fn(CommitEvent) + 'static,
     ) -> io::Result<Self> {
-        let first = segments.begin().await?;
+        let first = segments.begin(options.writes()).await?;
         let mut state = State {
             log: LogState::Running,
             current: None,
@@ -239,6 +81,7 @@ impl<D: Disk> CommitQueue<D> {
             is_next_wanted: false,
             is_sync_due: false,
             is_closing: false,
+            has_ended: false,
             items: VecDeque::new(),
             pending_bytes: 0,
             tickets: Tickets::default(),
@@ -423,7 +266,8 @@ impl<D: Disk> CommitQueue<D> {
             .await
     }
 
-    /// Writes what waits, syncs it whatever `wal.sync` is, seals the segment and ends the writer.
+    /// Writes what waits, syncs it whatever `wal.sync` is, seals the segment and ends the writer; returns when that has
+    /// happened.
     ///
     /// # Errors
     /// The log had stopped, or stops now.
@@ -432,10 +276,12 @@ impl<D: Disk> CommitQueue<D> {
         self.0.work.notify();
         self.0
             .done
-            .until(|| match &self.0.state.borrow().log {
-                LogState::Failed(failure) => Some(Err(CommitError::Failed(Rc::clone(failure)))),
-                LogState::Closed => Some(Ok(())),
-                LogState::Running => None,
+            .until(|| {
+                let state = self.0.state.borrow();
+                state.has_ended.then(|| match &state.log {
+                    LogState::Failed(failure) => Err(CommitError::Failed(Rc::clone(failure))),
+                    LogState::Closed | LogState::Running => Ok(()),
+                })
             })
             .await
     }

@@ -8,13 +8,15 @@ use std::io;
 use std::path::Path;
 
 use crate::runtime::{
-    DirectoryEntry, SegmentFile, create_directory, read_dir, remove, rename, sync_directory,
+    DirectoryEntry, SegmentFile, Writes, create_directory, read_dir, remove, rename, sync_directory,
 };
 
 /// An open segment; see [`SegmentFile`] for what each call promises.
 pub trait LogFile: 'static {
     /// Its length, which never changes.
     fn bytes(&self) -> u64;
+    /// Whether what is written is durable without a sync.
+    fn writes_are_durable(&self) -> bool;
     /// It is called so now.
     fn renamed(&self, path: &Path);
     /// Writes all of it or fails, with any part written.
@@ -30,9 +32,10 @@ pub trait Disk: 'static {
     /// Its files.
     type File: LogFile;
     /// Makes and opens a file of so many zeros, durable but for its name.
-    fn create(&self, path: &Path, bytes: u64) -> impl Future<Output = io::Result<Self::File>>;
+    fn create(&self, path: &Path, bytes: u64, writes: Writes)
+    -> impl Future<Output = io::Result<Self::File>>;
     /// Opens a file made by [`create`](Self::create) for a new life, with a first sector of zeros, durably.
-    fn open_for_reuse(&self, path: &Path) -> impl Future<Output = io::Result<Self::File>>;
+    fn open_for_reuse(&self, path: &Path, writes: Writes) -> impl Future<Output = io::Result<Self::File>>;
     /// Creates a directory, durably, unless it exists.
     fn create_directory(&self, directory: &Path) -> impl Future<Output = io::Result<()>>;
     /// Everything in a directory.
@@ -52,6 +55,10 @@ pub struct RealDisk;
 impl LogFile for SegmentFile {
     fn bytes(&self) -> u64 {
         self.bytes()
+    }
+
+    fn writes_are_durable(&self) -> bool {
+        self.writes_are_durable()
     }
 
     fn renamed(&self, path: &Path) {
@@ -74,12 +81,12 @@ impl LogFile for SegmentFile {
 impl Disk for RealDisk {
     type File = SegmentFile;
 
-    async fn create(&self, path: &Path, bytes: u64) -> io::Result<SegmentFile> {
-        SegmentFile::create(path, bytes).await
+    async fn create(&self, path: &Path, bytes: u64, writes: Writes) -> io::Result<SegmentFile> {
+        SegmentFile::create(path, bytes, writes).await
     }
 
-    async fn open_for_reuse(&self, path: &Path) -> io::Result<SegmentFile> {
-        SegmentFile::open_for_reuse(path).await
+    async fn open_for_reuse(&self, path: &Path, writes: Writes) -> io::Result<SegmentFile> {
+        SegmentFile::open_for_reuse(path, writes).await
     }
 
     async fn create_directory(&self, directory: &Path) -> io::Result<()> {

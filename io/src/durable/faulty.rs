@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::disk::{Disk, LogFile, RealDisk};
 use super::signal::Signal;
-use crate::runtime::{DirectoryEntry, SegmentFile};
+use crate::runtime::{DirectoryEntry, SegmentFile, Writes};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Operation {
@@ -31,6 +31,8 @@ pub(super) struct Faults {
     calls: RefCell<HashMap<Operation, u32>>,
     /// A failing write has written its first sector.
     pub(super) tears: Cell<bool>,
+    /// Durable writes are possible; otherwise every commit needs a sync.
+    pub(super) has_durable_writes: Cell<bool>,
     held: Cell<Option<Operation>>,
     changed: Signal,
     pub(super) log: RefCell<Vec<String>>,
@@ -55,6 +57,10 @@ impl Faults {
     /// Waits until the operation has been called so often.
     pub(super) async fn called(&self, operation: Operation, times: u32) {
         self.changed.until(|| (self.calls(operation) >= times).then_some(())).await;
+    }
+
+    fn possible(&self, writes: Writes) -> Writes {
+        if self.has_durable_writes.get() { writes } else { Writes::Cached }
     }
 
     async fn enter(&self, operation: Operation, path: &Path) -> io::Result<()> {
@@ -86,6 +92,10 @@ pub(super) struct FaultyFile {
 impl LogFile for FaultyFile {
     fn bytes(&self) -> u64 {
         self.file.bytes()
+    }
+
+    fn writes_are_durable(&self) -> bool {
+        self.file.writes_are_durable()
     }
 
     fn renamed(&self, path: &Path) {
@@ -120,15 +130,15 @@ impl LogFile for FaultyFile {
 impl Disk for FaultyDisk {
     type File = FaultyFile;
 
-    async fn create(&self, path: &Path, bytes: u64) -> io::Result<FaultyFile> {
+    async fn create(&self, path: &Path, bytes: u64, writes: Writes) -> io::Result<FaultyFile> {
         self.0.enter(Operation::Create, path).await?;
-        let file = RealDisk.create(path, bytes).await?;
+        let file = RealDisk.create(path, bytes, self.0.possible(writes)).await?;
         Ok(FaultyFile { file, path: path.to_owned().into(), faults: Rc::clone(&self.0) })
     }
 
-    async fn open_for_reuse(&self, path: &Path) -> io::Result<FaultyFile> {
+    async fn open_for_reuse(&self, path: &Path, writes: Writes) -> io::Result<FaultyFile> {
         self.0.enter(Operation::Reuse, path).await?;
-        let file = RealDisk.open_for_reuse(path).await?;
+        let file = RealDisk.open_for_reuse(path, self.0.possible(writes)).await?;
         Ok(FaultyFile { file, path: path.to_owned().into(), faults: Rc::clone(&self.0) })
     }
 

@@ -20,7 +20,8 @@ fn directory() -> tempfile::TempDir {
     }
 }
 
-/// User and system time of this process: the kernel's workers that do our I/O are counted, too.
+/// User and system time of this process with its io_uring workers. What the kernel's own threads do for a durable write
+/// is not in it.
 fn cpu() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
     let time = |at: nix::sys::time::TimeVal| {

@@ -5,14 +5,16 @@
 //! [`SECTOR_BYTES`](crate::runtime::SECTOR_BYTES). The [`disk`] is a parameter of everything, so that tests can make
 //! it fail.
 //!
-//! One core has one [`CommitQueue`](commit::CommitQueue), with a task of its own ([`writer`](self)). Nothing crosses
+//! One core has one [`CommitQueue`](commit::CommitQueue), with a task of its own that writes. Nothing crosses
 //! cores.
 
 pub mod commit;
 pub mod disk;
 pub mod names;
+mod report;
 pub mod segments;
 mod signal;
+mod state;
 pub mod statistics;
 mod tickets;
 mod writer;

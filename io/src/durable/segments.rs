@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, LogFile};
 use super::names::{LogFileName, SegmentName, next_id};
-use crate::runtime::SECTOR_BYTES;
+use crate::runtime::{SECTOR_BYTES, Writes};
 
 /// Length of a segment unless something else is asked for.
 pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
@@ -185,7 +185,7 @@ impl<D: Disk> Segments<D> {
     ///
     /// # Errors
     /// Those of the disk; then nothing of it is left, as far as the disk lets us.
-    pub(super) async fn begin(&self) -> io::Result<OpenSegment<D::File>> {
+    pub(super) async fn begin(&self, writes: Writes) -> io::Result<OpenSegment<D::File>> {
         let SegmentOptions { directory, core, cores, segment_bytes, .. } = &self.options;
         let (core, cores) = (*core, *cores);
         let Some(id) = next_id(self.last_id.get(), core, cores) else {
@@ -201,12 +201,12 @@ impl<D: Disk> Segments<D> {
         let (free_path, opened) = match recycled {
             Some(old) => {
                 let path = old.free_path(directory);
-                let opened = self.disk.open_for_reuse(&path).await;
+                let opened = self.disk.open_for_reuse(&path, writes).await;
                 (path, opened)
             }
             None => {
                 let path = segment.free_path(directory);
-                let opened = self.disk.create(&path, *segment_bytes).await;
+                let opened = self.disk.create(&path, *segment_bytes, writes).await;
                 (path, opened)
             }
         };

@@ -12,7 +12,7 @@ pub struct CommitStatistics {
     pub blocks: u64,
     /// Bytes in them.
     pub bytes: u64,
-    /// Successful syncs.
+    /// Successful syncs, among them writes that are durable without: their time is that of the write.
     pub syncs: u64,
     /// Time all of them took.
     pub sync_ns_total: u64,

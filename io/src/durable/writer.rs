@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 
-use super::commit::{CommitEvent, Failure, Group, Item, LogState, Shared, State};
+use super::commit::{CommitEvent, Failure, LogState};
 use super::disk::{Disk, LogFile};
 use super::segments::OpenSegment;
+use super::state::{Group, Item, Shared, State};
 use crate::runtime::{now_ms, sleep, spawn};
 use crate::settings::WalSync;
 
@@ -27,7 +28,11 @@ enum Work {
 /// Starts the tasks of a log.
 pub(super) fn start<D: Disk>(shared: &Rc<Shared<D>>) {
     let writer = Rc::clone(shared);
-    spawn("log writer", async move { run(&writer).await });
+    spawn("log writer", async move {
+        run(&writer).await;
+        writer.state.borrow_mut().has_ended = true;
+        writer.done.notify();
+    });
     if let WalSync::Interval(interval) = shared.options.sync {
         let timer = Rc::clone(shared);
         spawn("log sync timer", async move { ask_for_syncs(&timer, interval).await });
@@ -94,7 +99,9 @@ async fn write<D: Disk>(shared: &Shared<D>, group: Group<D::File>) -> io::Result
     let Group { segment, offset, bytes, blocks, up_to } = group;
     let start = Instant::now();
     segment.file.write_at(offset, &bytes).await?;
-    if shared.options.sync == WalSync::Always {
+    if segment.file.writes_are_durable() {
+        shared.counters.synced(start.elapsed());
+    } else if shared.options.sync == WalSync::Always {
         timed_sync(shared, &segment).await?;
     }
     shared.counters.committed(blocks, bytes.len() as u64, start.elapsed());
@@ -146,14 +153,14 @@ async fn seal<D: Disk>(shared: &Shared<D>, segment: Rc<OpenSegment<D::File>>) {
         Some(segment) => shared.segments.seal(segment).await,
         // Its last owner closes it; it is found by the next start.
         None => {
-            tracing::error!("core {}: a segment is still in use when it is sealed", shared.segments.core())
+            tracing::error!("core {}: a segment is still in use when it is sealed", shared.segments.core());
         }
     }
 }
 
 /// Begins the next segment because somebody waits for it: an error stops the log.
 async fn begin_next<D: Disk>(shared: &Shared<D>) -> io::Result<()> {
-    let next = shared.segments.begin().await?;
+    let next = shared.segments.begin(shared.options.writes()).await?;
     shared.state.borrow_mut().ready = Some(next);
     shared.done.notify();
     Ok(())
@@ -215,7 +222,7 @@ async fn restart<D: Disk>(shared: &Shared<D>) -> bool {
         if shared.state.borrow().is_closing {
             return false;
         }
-        match shared.segments.begin().await {
+        match shared.segments.begin(shared.options.writes()).await {
             Ok(segment) => {
                 let (core, id) = (shared.segments.core(), segment.id);
                 {
@@ -241,7 +248,7 @@ pub(super) fn prepare_next<D: Disk>(shared: &Rc<Shared<D>>) {
     shared.state.borrow_mut().is_preparing = true;
     let shared = Rc::clone(shared);
     spawn("log preparer", async move {
-        let begun = shared.segments.begin().await;
+        let begun = shared.segments.begin(shared.options.writes()).await;
         let useless = {
             let mut state = shared.state.borrow_mut();
             state.is_preparing = false;
@@ -281,6 +288,7 @@ async fn ask_for_syncs<D: Disk>(shared: &Shared<D>, interval: Duration) {
         {
             let mut state = shared.state.borrow_mut();
             match state.log {
+                _ if state.has_ended => return,
                 LogState::Closed => return,
                 LogState::Failed(_) => continue,
                 LogState::Running => state.is_sync_due = true,

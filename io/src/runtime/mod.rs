@@ -21,7 +21,7 @@ pub use activity::Activity;
 pub use affinity::usable_cpus;
 pub use executor::{CoreDied, CoreThread, sleep, spawn, start_core, yield_if_needed, yield_now};
 pub use file::{
-    DirectoryEntry, SECTOR_BYTES, SegmentFile, create_directory, read_dir, read_file, remove, rename,
+    DirectoryEntry, SECTOR_BYTES, SegmentFile, Writes, create_directory, read_dir, read_file, remove, rename,
     sync_directory, write_file_atomically,
 };
 pub use listener::Listener;

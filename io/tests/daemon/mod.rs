@@ -7,8 +7,9 @@
 
 pub(crate) mod http;
 pub(crate) mod random;
+pub(crate) mod scenario;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -71,10 +72,39 @@ impl Daemon {
     #[track_caller]
     pub(crate) fn restart(&mut self) {
         self.kill();
+        // The kernel takes rings apart behind the end of their process, and the listening sockets with them: until
+        // then a connection succeeds and is reset.
+        let is_refused = || TcpStream::connect(("127.0.0.1", self.port)).is_err();
+        assert!(eventually(START_TIMEOUT, is_refused), "something else listens on {}", self.port);
         let (child, log) = launch(self.directory.path(), &self.config, self.port)
             .unwrap_or_else(|said| panic!("restart: {said}"));
         self.child = child;
         self.log = log;
+    }
+
+    /// Starts the daemon again after its configuration (the whole file) was changed.
+    #[track_caller]
+    pub(crate) fn restart_with(&mut self, change: impl FnOnce(&mut Value)) {
+        change(&mut self.config);
+        self.restart();
+    }
+
+    /// Ends it in order, as systemd would, and looks at its exit code.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) {
+        self.signal("TERM");
+        let (status, _) = self.wait();
+        assert!(status.success(), "a clean stop: {status}");
+    }
+
+    /// Where the snapshots are.
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.path().join("checkpoints")
+    }
+
+    /// Where the log is by default.
+    pub(crate) fn wal(&self) -> PathBuf {
+        self.path().join("wal")
     }
 
     /// The HTTP port.
@@ -323,7 +353,7 @@ fn launch(directory: &Path, config: &Value, port: u16) -> Result<(Child, Log), S
     let mut ended = false;
     let listens = eventually(START_TIMEOUT, || {
         ended = child.try_wait().expect("the child can be waited for").is_some();
-        ended || TcpStream::connect(("127.0.0.1", port)).is_ok()
+        ended || answers(port)
     });
     if listens && !ended {
         return Ok((child, log));
@@ -331,6 +361,13 @@ fn launch(directory: &Path, config: &Value, port: u16) -> Result<(Child, Log), S
     let _ = child.kill();
     let status = child.wait().expect("the child can be waited for");
     Err(format!("{status}\n{}", log.finish()))
+}
+
+/// Whether a request is answered: the daemon listens before it has loaded its data.
+fn answers(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let is_sent = stream.write_all(b"GET / HTTP/1.0\r\n\r\n").is_ok();
+    is_sent && stream.set_read_timeout(Some(START_TIMEOUT)).is_ok() && stream.read_exact(&mut [0]).is_ok()
 }
 
 fn wait_for_exit(child: &mut Child) -> Option<ExitStatus> {

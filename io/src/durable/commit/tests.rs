@@ -105,6 +105,22 @@ fn blocks_that_come_during_a_sync_share_the_next_one() {
 }
 
 #[test]
+fn durable_writes_need_no_sync() {
+    on_core(async || {
+        let log = Log::start(always()).await;
+        log.faults.has_durable_writes.set(true);
+        log.queue.next_segment().await.unwrap();
+        let syncs = log.faults.calls(Operation::Sync);
+        let ticket = log.append(2, 7);
+        log.queue.wait(ticket).await.unwrap();
+        log.queue.close().await.unwrap();
+        assert_eq!(log.faults.calls(Operation::Sync), syncs);
+        assert_eq!(log.queue.statistics().syncs, 1);
+        assert_eq!(log.sectors(2), [7, 7]);
+    });
+}
+
+#[test]
 fn the_log_works_in_memory_too() {
     on_core(async || {
         let log = Log::start_in(tempfile::tempdir_in("/dev/shm").unwrap(), always()).await;
@@ -341,9 +357,18 @@ fn without_sync_nothing_is_synced_until_the_log_is_closed() {
     });
 }
 
-/// Random blocks, failures and rotations: what was acknowledged is in the files, in order, whatever happened.
 #[test]
 fn nothing_acknowledged_is_missing_after_random_failures() {
+    random_failures(false);
+}
+
+#[test]
+fn nothing_acknowledged_is_missing_after_random_failures_of_durable_writes() {
+    random_failures(true);
+}
+
+/// Random blocks, failures and rotations: what was acknowledged is in the files, in order, whatever happened.
+fn random_failures(has_durable_writes: bool) {
     let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| {
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64
     });
@@ -357,6 +382,7 @@ fn nothing_acknowledged_is_missing_after_random_failures() {
             random % below
         };
         let log = Log::start(CommitOptions { retry_interval: Duration::from_millis(2), ..always() }).await;
+        log.faults.has_durable_writes.set(has_durable_writes);
         let mut sent = Vec::new();
         for number in 1..3000_u64 {
             if next(100) == 0 {

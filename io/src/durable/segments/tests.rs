@@ -28,7 +28,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 async fn begin_and_seal(segments: &Segments<FaultyDisk>, content: u8) -> u64 {
-    let segment = segments.begin().await.unwrap();
+    let segment = segments.begin(Writes::Durable).await.unwrap();
     segment.file.write_at(0, &[content; 8192]).await.unwrap();
     let id = segment.id;
     segments.seal(segment).await;
@@ -48,7 +48,7 @@ fn a_discarded_segment_lives_on_under_a_new_number_and_shows_no_old_header() {
         assert_eq!(segments.discard_before(4).await.unwrap(), 3);
         assert_eq!(segments.sealed(), [4]);
         assert_eq!(segments.free_files(), FREE_FILES_DEFAULT);
-        let next = segments.begin().await.unwrap();
+        let next = segments.begin(Writes::Durable).await.unwrap();
         assert_eq!(next.id, 5);
         next.file.close().await.unwrap();
     });
@@ -84,7 +84,7 @@ fn names_are_durable_before_anything_is_written_and_after_anything_is_discarded(
 
 /// Fills a segment with its number after checking that everything in it is of earlier ones.
 async fn begin_stamp_and_seal(segments: &Segments<FaultyDisk>) -> u64 {
-    let segment = segments.begin().await.unwrap();
+    let segment = segments.begin(Writes::Durable).await.unwrap();
     let path = SegmentName { id: segment.id, core: segments.core() }.log_path(segments.directory());
     for stamp in fs::read(path).unwrap().chunks(8) {
         let stale = u64::from_le_bytes(stamp.try_into().unwrap());
@@ -146,7 +146,7 @@ fn segments_of_earlier_runs_stay_until_they_are_removed() {
         assert_eq!(segments.inherited(), []);
         assert_eq!(
             names(&path),
-            ["core000-0000000000000003.free", "core000-00000000000000ff.log", "notes.txt"]
+            ["core000-0000000000000004.free", "core000-00000000000000ff.log", "notes.txt"]
         );
     });
 }
@@ -189,7 +189,7 @@ fn whatever_fails_while_a_segment_is_begun_the_next_attempt_succeeds_and_nothing
                 segments.discard_before(u64::MAX).await.unwrap();
             }
             faults.fail(operation, ErrorKind::StorageFull, 1);
-            let error = segments.begin().await.unwrap_err();
+            let error = segments.begin(Writes::Durable).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::StorageFull, "{operation:?}: {error}");
             assert_eq!(names(&path), [""; 0], "{operation:?}");
             let last = begin_and_seal(&segments, 1).await;
@@ -228,7 +228,7 @@ fn nonsense_is_an_error_that_says_so() {
         }
         fs::write(path.join("core000-ffffffffffffffff.log"), "").unwrap();
         let (segments, _) = open(&path, 0, 1).await;
-        let error = segments.begin().await.unwrap_err().to_string();
+        let error = segments.begin(Writes::Durable).await.unwrap_err().to_string();
         assert!(error.contains("remove"), "{error}");
     });
 }

@@ -18,13 +18,6 @@ fn pattern(bytes: usize, seed: u8) -> Vec<u8> {
     (0..bytes).map(|index| (index / 512 * 7 + index) as u8 ^ seed).collect()
 }
 
-async fn buffered(path: &Path) -> SegmentFile {
-    let direct = SegmentFile::create(path, 8192).await.unwrap();
-    direct.close().await.unwrap();
-    let file = OpenOptions::new().read(true).write(true).buffered_open(path).await.unwrap();
-    SegmentFile { path: path.to_owned().into(), bytes: 8192, file: Inner::Buffered(file) }
-}
-
 #[test]
 fn what_is_written_is_in_the_file_and_its_length_never_changes() {
     for directory in directories() {
@@ -32,7 +25,7 @@ fn what_is_written_is_in_the_file_and_its_length_never_changes() {
         let seen = path.clone();
         on_core(async move || {
             // The first file of this executor: longer than one write may be.
-            let file = SegmentFile::create(&path, 3 << 20).await.unwrap();
+            let file = SegmentFile::create(&path, 3 << 20, Writes::Durable).await.unwrap();
             assert_eq!(file.bytes(), 3 << 20);
             file.write_at(512, &pattern(512, 1)).await.unwrap();
             file.write_at(1024, &pattern((2 << 20) + 512, 2)).await.unwrap();
@@ -48,13 +41,44 @@ fn what_is_written_is_in_the_file_and_its_length_never_changes() {
     }
 }
 
+/// What the kernel says about the open file of this path.
+fn kernel_flags(path: &Path) -> i32 {
+    let entries = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+    let descriptor =
+        entries.into_iter().find(|entry| fs::read_link(entry).is_ok_and(|target| target == path)).unwrap();
+    let text =
+        fs::read_to_string(Path::new("/proc/self/fdinfo").join(descriptor.file_name().unwrap())).unwrap();
+    let flags = text.lines().find_map(|line| line.strip_prefix("flags:")).unwrap();
+    i32::from_str_radix(flags.trim(), 8).unwrap()
+}
+
+#[test]
+fn writes_are_durable_where_the_kernel_was_told_so() {
+    for directory in directories() {
+        let path = directory.path().join("segment");
+        on_core(async move || {
+            for writes in [Writes::Cached, Writes::Durable] {
+                let file = SegmentFile::create(&path, 8192, writes).await.unwrap();
+                let is_synchronous = kernel_flags(&path) & nix::libc::O_DSYNC != 0;
+                assert_eq!(file.writes_are_durable(), is_synchronous, "{writes:?}");
+                assert_eq!(is_synchronous, writes == Writes::Durable);
+                file.write_at(512, &pattern(1024, 1)).await.unwrap();
+                assert!(fs::read(&path).unwrap()[512..1536] == pattern(1024, 1));
+                file.close().await.unwrap();
+            }
+        });
+    }
+}
+
 #[test]
 fn a_new_file_has_real_blocks() {
     use std::os::unix::fs::MetadataExt;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("segment");
     let seen = path.clone();
-    on_core(async move || SegmentFile::create(&path, 1 << 20).await.unwrap().close().await.unwrap());
+    on_core(async move || {
+        SegmentFile::create(&path, 1 << 20, Writes::Durable).await.unwrap().close().await.unwrap();
+    });
     assert!(fs::metadata(seen).unwrap().blocks() * 512 >= 1 << 20);
 }
 
@@ -64,10 +88,10 @@ fn a_reused_file_keeps_its_length_and_loses_its_first_sector_alone() {
         let (old, new) = (directory.path().join("old"), directory.path().join("new"));
         let seen = new.clone();
         on_core(async move || {
-            let file = SegmentFile::create(&old, 8192).await.unwrap();
+            let file = SegmentFile::create(&old, 8192, Writes::Durable).await.unwrap();
             file.write_at(0, &pattern(8192, 9)).await.unwrap();
             file.close().await.unwrap();
-            let file = SegmentFile::open_for_reuse(&old).await.unwrap();
+            let file = SegmentFile::open_for_reuse(&old, Writes::Durable).await.unwrap();
             rename(&old, &new).await.unwrap();
             file.renamed(&new);
             sync_directory(new.parent().unwrap()).await.unwrap();
@@ -89,8 +113,8 @@ fn the_page_cache_is_a_way_as_well() {
     let path = directory.path().join("segment");
     let seen = path.clone();
     on_core(async move || {
-        let file = buffered(&path).await;
-        assert!(!file.is_direct());
+        let file = SegmentFile::create(&path, 8192, Writes::Cached).await.unwrap();
+        assert!(!file.writes_are_durable());
         file.write_at(1024, &pattern(1024, 4)).await.unwrap();
         file.sync_data().await.unwrap();
         file.close().await.unwrap();
@@ -103,7 +127,7 @@ fn writes_that_would_change_metadata_or_miss_a_sector_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("segment");
     on_core(async move || {
-        let file = SegmentFile::create(&path, 8192).await.unwrap();
+        let file = SegmentFile::create(&path, 8192, Writes::Durable).await.unwrap();
         for (offset, length) in [(1, 512), (512, 511), (8192, 512), (7680, 1024), (u64::MAX - 511, 512)] {
             let error = file.write_at(offset, &vec![0; length]).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
@@ -124,8 +148,8 @@ fn errors_name_operation_and_path_and_leave_no_file() {
             assert!(text.starts_with(&format!("cannot {operation} ")) && text.contains("no/such"), "{text}");
             assert_eq!(error.kind(), io::ErrorKind::NotFound, "{text}");
         };
-        is_named(SegmentFile::create(&missing, 512).await.unwrap_err(), "create");
-        is_named(SegmentFile::open_for_reuse(&missing).await.unwrap_err(), "open");
+        is_named(SegmentFile::create(&missing, 512, Writes::Durable).await.unwrap_err(), "create");
+        is_named(SegmentFile::open_for_reuse(&missing, Writes::Durable).await.unwrap_err(), "open");
         is_named(rename(&missing, &base.join("x")).await.unwrap_err(), "rename");
         is_named(remove(&missing).await.unwrap_err(), "remove");
         is_named(read_file(&missing, 10).await.unwrap_err(), "read");
@@ -133,17 +157,17 @@ fn errors_name_operation_and_path_and_leave_no_file() {
         is_named(sync_directory(&missing).await.unwrap_err(), "sync directory");
         is_named(write_file_atomically(&missing, vec![]).await.unwrap_err(), "write");
         for bytes in [0, 100] {
-            SegmentFile::create(&base.join("odd"), bytes).await.unwrap_err();
+            SegmentFile::create(&base.join("odd"), bytes, Writes::Durable).await.unwrap_err();
         }
         // Too short to be a segment, and the trap of an empty first file.
         for content in [&b""[..], b"some text"] {
             fs::write(base.join("stray"), content).unwrap();
-            let error = SegmentFile::open_for_reuse(&base.join("stray")).await.unwrap_err();
+            let error = SegmentFile::open_for_reuse(&base.join("stray"), Writes::Durable).await.unwrap_err();
             assert!(error.to_string().contains("remove it"), "{error}");
             fs::remove_file(base.join("stray")).unwrap();
         }
         fs::create_dir(base.join("directory")).unwrap();
-        SegmentFile::open_for_reuse(&base.join("directory")).await.unwrap_err();
+        SegmentFile::open_for_reuse(&base.join("directory"), Writes::Durable).await.unwrap_err();
         fs::remove_dir(base.join("directory")).unwrap();
         assert_eq!(read_dir(&base).await.unwrap(), []);
     });

@@ -1,0 +1,86 @@
+//! What the queue of a core's log and the tasks behind it share.
+//!
+//! [`commit`](super::commit) puts items in, [`writer`](super::writer) takes them out.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::commit::{CommitEvent, CommitOptions, LogState};
+use super::disk::Disk;
+use super::segments::{OpenSegment, Segments};
+use super::signal::Signal;
+use super::statistics::Counters;
+use super::tickets::{Ticket, Tickets};
+
+/// Buffers kept for the next groups.
+const SPARE_BUFFERS_MAX: usize = 4;
+
+/// What the queue and its tasks share.
+pub(super) struct Shared<D: Disk> {
+    pub(super) segments: Segments<D>,
+    pub(super) options: CommitOptions,
+    pub(super) on_event: Box<dyn Fn(CommitEvent)>,
+    pub(super) state: RefCell<State<D::File>>,
+    /// Something is to be done.
+    pub(super) work: Signal,
+    /// Something was done.
+    pub(super) done: Signal,
+    pub(super) counters: Counters,
+}
+
+/// Never borrowed across an await, nor while `on_event` is called.
+pub(super) struct State<F> {
+    pub(super) log: LogState,
+    pub(super) current: Option<Rc<OpenSegment<F>>>,
+    /// Where the next block goes in the current segment.
+    pub(super) offset: u64,
+    /// The next segment, begun ahead of time.
+    pub(super) ready: Option<OpenSegment<F>>,
+    /// A task is beginning it.
+    pub(super) is_preparing: bool,
+    /// The attempt before failed: the next one is not before this time.
+    pub(super) prepare_after_ms: u64,
+    /// Somebody waits for it.
+    pub(super) is_next_wanted: bool,
+    pub(super) is_sync_due: bool,
+    pub(super) is_closing: bool,
+    /// The writer has ended: all segments are sealed.
+    pub(super) has_ended: bool,
+    pub(super) items: VecDeque<Item<F>>,
+    /// In `items` and being written.
+    pub(super) pending_bytes: usize,
+    pub(super) tickets: Tickets,
+    pub(super) spare: Vec<Vec<u8>>,
+}
+
+/// What the writer does next, in order.
+pub(super) enum Item<F> {
+    Write(Group<F>),
+    Seal(Rc<OpenSegment<F>>),
+}
+
+/// Consecutive blocks of one segment.
+pub(super) struct Group<F> {
+    pub(super) segment: Rc<OpenSegment<F>>,
+    pub(super) offset: u64,
+    pub(super) bytes: Vec<u8>,
+    pub(super) blocks: u64,
+    pub(super) up_to: Ticket,
+}
+
+impl<F> State<F> {
+    /// Makes `segment` the current one.
+    pub(super) fn set_current(&mut self, segment: OpenSegment<F>) {
+        self.current = Some(Rc::new(segment));
+        self.offset = 0;
+        self.is_next_wanted = false;
+    }
+
+    pub(super) fn put_spare(&mut self, mut buffer: Vec<u8>, bytes_max: usize) {
+        if self.spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() <= bytes_max {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+    }
+}
