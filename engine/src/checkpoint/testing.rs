@@ -30,7 +30,7 @@ pub(crate) fn assert_tables(document: &str, groups: &[(&str, &[Field])]) {
         match &rows[fields.len()..] {
             [] => {}
             [rest] => {
-                assert_eq!(rest[..2], [&next_bytes.to_string(), "…"], "{heading}: what follows the fields")
+                assert_eq!(rest[..2], [&next_bytes.to_string(), "…"], "{heading}: what follows the fields");
             }
             rows => panic!("{heading}: rows without fields: {rows:?}"),
         }
