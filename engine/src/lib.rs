@@ -6,10 +6,12 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod durable;
 pub mod inspect;
 pub mod limits;
 pub mod line;
 pub mod memory;
+pub mod platform;
 pub mod query;
 pub mod recovery;
 pub mod reference_log;

@@ -119,23 +119,38 @@ impl<'a> Recovery<'a> {
     }
 }
 
+/// Whose a series of a segment is.
+#[derive(Clone, Copy, Debug)]
+enum Owner {
+    Us(SeriesId),
+    OtherCore,
+    /// Its metric is not configured.
+    Nobody,
+}
+
 /// Takes the records of one segment.
 struct SegmentVisitor<'r, 'a> {
     recovery: &'r mut Recovery<'a>,
-    /// By id in the segment; `None` for series of other cores and of metrics that are not configured.
-    series: Vec<Option<SeriesId>>,
+    /// By id in the segment.
+    series: Vec<Owner>,
 }
 
 impl wal::replay::Visitor for SegmentVisitor<'_, '_> {
     fn declare(&mut self, _id: u32, path: &[&str], metric: &str) {
         let (host, below) = path.split_at(2);
         let mine = core_of(host[0], host[1], self.recovery.cores) == self.recovery.core;
-        self.series.push(if mine { self.recovery.series(host, below, metric) } else { None });
+        self.series.push(if mine {
+            self.recovery.series(host, below, metric).map_or(Owner::Nobody, Owner::Us)
+        } else {
+            Owner::OtherCore
+        });
     }
 
     fn sample(&mut self, id: u32, time: i64, value: f64) {
-        if let Some(series) = self.series[id as usize] {
-            self.recovery.load(series, time, value, false);
+        match self.series[id as usize] {
+            Owner::Us(series) => self.recovery.load(series, time, value, false),
+            Owner::OtherCore => {}
+            Owner::Nobody => self.recovery.recovered.unconfigured += 1,
         }
     }
 

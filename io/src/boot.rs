@@ -9,20 +9,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use engine::durable::checkpoint::Inherited;
+use engine::durable::load::LoadedCore;
+use engine::durable::segments::SegmentOptions;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::api::Api;
 use crate::command_line::CommandLine;
-use crate::core::checkpoint::{Checkpoints, Inherited};
-use crate::core::journal::Journal;
+use crate::core::checkpoint::Checkpoints;
 use crate::core::mesh::{CoreEnds, mesh};
-use crate::core::{Core, Draining, clock_seconds, pump, upkeep};
-use crate::durable::segments::SegmentOptions;
+use crate::core::{Core, Draining, clock_seconds, journal, pump, upkeep};
+use crate::durable::RealPlatform;
 use crate::listen::connections::{ConnectionLimits, ConnectionTable};
 use crate::listen::http::{self, HttpLimits};
 use crate::listen::tcp;
-use crate::recover::{self, Loaded, LoadedCore};
+use crate::recover;
 use crate::runtime::{self, CoreThread, Listener, StopFlag};
 use crate::settings::{Settings, resolve};
 use crate::telemetry::{self, critical};
@@ -191,14 +193,14 @@ fn start_cores(
     settings: &Arc<Settings>,
     cpus: &[usize],
     listeners: Vec<CoreListeners>,
-    loaded: Loaded,
+    loaded: Vec<LoadedCore>,
     stop: &StopFlag,
 ) -> io::Result<Vec<CoreThread>> {
     let draining = Draining::new(cpus.len());
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-    let inherited = Inherited::new(cpus.len(), loaded.segments);
+    let inherited = Inherited::new(cpus.len(), loaded[0].segments.clone());
     let mut threads = Vec::new();
-    let parts = mesh(cpus.len()).into_iter().zip(listeners).zip(loaded.cores).zip(cpus);
+    let parts = mesh(cpus.len()).into_iter().zip(listeners).zip(loaded).zip(cpus);
     for (((ends, listeners), loaded), &cpu) in parts {
         let (settings, stop) = (Arc::clone(settings), stop.clone());
         let (draining, inherited) = (draining.clone(), Arc::clone(&inherited));
@@ -240,7 +242,7 @@ impl CoreStart {
             u16::try_from(core.index).map_err(io::Error::other)?,
             u16::try_from(cores).map_err(io::Error::other)?,
         );
-        let journal = Journal::start(&core, segments, store.wal.sync).await?;
+        let journal = journal::start(&core, segments, store.wal.sync).await?;
         let limits = ConnectionLimits {
             connections_max: (settings.main.connections_max as usize).div_ceil(cores),
             idle_timeout: settings.main.idle_timeout,
@@ -251,12 +253,20 @@ impl CoreStart {
         if let Some(listener) = listeners.tcp {
             serve_tcp(listener, &core, &connections, &settings, &stop);
         }
-        let checkpoints = Checkpoints::new(&core, journal.queue(), store, inherited, loaded.reference_logs);
+        let has_logs = !loaded.segments.is_empty() || !loaded.reference_logs.is_empty();
+        let checkpoints = Checkpoints::new(
+            RealPlatform,
+            journal.queue(),
+            store.checkpoints.directory.clone(),
+            store.checkpoints.file_format.into(),
+            inherited,
+            loaded.reference_logs,
+        );
         {
             let (draining, store) = (draining.clone(), store.clone());
             let core = Rc::clone(&core);
             runtime::spawn("upkeep", async move {
-                upkeep::run(core, checkpoints, &store, loaded.has_logs, connections, stop).await;
+                upkeep::run(core, checkpoints, &store, has_logs, connections, stop).await;
                 draining.core_drained();
             });
         }

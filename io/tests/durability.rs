@@ -77,7 +77,6 @@ fn what_was_acknowledged_a_moment_before_a_kill_survives() {
 }
 
 #[test]
-#[ignore = "known gap: a free is answered before its record is durable, see docs/next.md"]
 fn a_free_survives_a_kill() {
     let mut daemon = start(|_| {});
     for round in 0..10 {

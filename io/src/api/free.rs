@@ -4,11 +4,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use engine::durable::journal::Free;
 use engine::query::request::parse_selectors;
 use engine::series::route::core_of;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 
 use super::body::ApiBody;
 use super::request::{parameter, whole_body};
@@ -20,7 +21,7 @@ use crate::core::event::{Reply, Work};
 /// Frees; the answer says how many buffers.
 ///
 /// # Errors
-/// 400 without a number in `to`, or for a body that is no list of selectors.
+/// 400 without a number in `to`, or for a body that is no list of selectors; 503 while the log does not work.
 pub async fn free(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResponse, Refusal> {
     let to = parameter(&request, "to").ok_or_else(|| Refusal::bad_request("the parameter to is missing"))?;
     let to: i64 = to
@@ -38,12 +39,19 @@ pub async fn free(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiRespo
     }
     let call = Call::new(&core);
     for (owner, mine) in owners.into_iter().enumerate().filter(|(_, mine)| !mine.is_empty()) {
-        call.want(owner, Work::Free { selectors: Arc::clone(&selectors), mine, to }).await;
+        call.want(owner, Work::Free(Free { selectors: Arc::clone(&selectors), mine, to })).await;
     }
-    let mut freed = 0;
+    let (mut freed, mut refused) = (0, None);
     for (_, reply) in call.replies().await {
-        let Reply::Freed(buffers) = reply else { unreachable!("frees are replied to as freed") };
-        freed += buffers;
+        match reply {
+            Reply::Freed(buffers) => freed += buffers,
+            Reply::NotFreed(why) => refused = Some(why),
+            _ => unreachable!("frees are replied to as freed or not"),
+        }
+    }
+    if let Some(why) = refused {
+        let message = format!("not everything could be freed, try again later: {why}");
+        return Err(Refusal { status: StatusCode::SERVICE_UNAVAILABLE, message });
     }
     let mut response = Response::new(ApiBody::full(Bytes::from(format!("buffers freed: {freed}\n"))));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

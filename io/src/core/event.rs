@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use engine::checkpoint::Kind;
+use engine::durable::checkpoint::HostSnapshots;
+use engine::durable::journal::Free;
 use engine::inspect::debug::CoreDump;
 use engine::memory::save::HostHandedOver;
 use engine::memory::shard::Applied;
@@ -10,8 +12,6 @@ use engine::query::request::HealthRequest;
 use engine::query::scatter::{CoreAnswer, Question, TooLarge};
 use engine::series::route::{Batch, Sample};
 use engine::series::tree::LevelId;
-
-use super::checkpoint::HostSnapshots;
 
 /// Number of a call on the core that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,15 +40,8 @@ pub enum Request {
 pub enum Work {
     /// Answer a query.
     Query(Question),
-    /// Free buffers that end before `to`.
-    Free {
-        /// Selectors of the request, of which those in `mine` are this core's.
-        selectors: Arc<Vec<Vec<String>>>,
-        /// Indices into `selectors`.
-        mine: Vec<u32>,
-        /// Seconds.
-        to: i64,
-    },
+    /// Free buffers, when that is recorded.
+    Free(Free),
     /// Free whatever ends before this time, in seconds.
     Retain(i64),
     /// List the hosts that hold data.
@@ -90,6 +83,8 @@ pub enum Reply {
     Answered(Result<CoreAnswer, TooLarge>),
     /// So many buffers were freed.
     Freed(u64),
+    /// The log does not work: nothing was freed.
+    NotFreed(Box<str>),
     /// The hosts, as levels.
     Hosts(Vec<LevelId>),
     /// A host's unsaved data; none if there was none.

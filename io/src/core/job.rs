@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use engine::checkpoint::{JsonSnapshotEncoder, Kind, SnapshotEncoder};
+use engine::durable::checkpoint::HostSnapshots;
+use engine::durable::journal::Free;
 use engine::inspect::debug::DumpWork;
 use engine::inspect::health;
 use engine::limits::HEALTH_NODES_PER_STEP;
@@ -12,7 +14,6 @@ use engine::query::request::HealthRequest;
 use engine::query::scatter::{CoreQuery, Step};
 use engine::series::tree::{LevelId, ROOT};
 
-use super::checkpoint::HostSnapshots;
 use super::event::{Reply, Work};
 
 /// Work under way.
@@ -45,7 +46,7 @@ impl Job {
     pub fn new(wanted: Work, shard: &Shard) -> Self {
         match wanted {
             Work::Query(question) => Self::Query(Box::new(CoreQuery::new(question))),
-            Work::Free { selectors, mine, to } => {
+            Work::Free(Free { selectors, mine, to }) => {
                 let found = mine.into_iter().filter_map(|index| {
                     shard.tree().find(selectors[index as usize].iter().map(String::as_str))
                 });
@@ -91,7 +92,7 @@ fn once(work: Work, shard: &mut Shard) -> Reply {
             shard.take_back(&handed_over);
             Reply::TakenBack
         }
-        Work::Query(_) | Work::Free { .. } | Work::Retain(_) | Work::Dump(_) | Work::Health { .. } => {
+        Work::Query(_) | Work::Free(_) | Work::Retain(_) | Work::Dump(_) | Work::Health { .. } => {
             unreachable!("done in several steps")
         }
     }

@@ -175,6 +175,11 @@ impl Outgoing {
         }
     }
 
+    /// Makes this core's own pump look again.
+    pub(super) fn ring_self(&self) {
+        self.shared.ring(self.index);
+    }
+
     /// Called by the pump at every turn: sends queued replies and wakes those who wait for room.
     pub(super) fn flush(&self) {
         if self.replies_waiting.get() > 0 {

@@ -19,9 +19,11 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine::config::Metrics;
+use engine::durable::journal::Free;
 use engine::series::route::{Router, Sample};
 
 use self::calls::Calls;
+use self::event::CallId;
 use self::mesh::{CoreEnds, Outgoing};
 use crate::telemetry::{RateLimit, WARN_INTERVAL};
 
@@ -38,6 +40,8 @@ pub struct Core {
     pub(crate) router: RefCell<Router>,
     pub(crate) outgoing: Outgoing,
     pub(crate) calls: Calls,
+    /// Frees whose record is durable, for the pump to do: who asked, and the call.
+    pub(crate) recorded_frees: RefCell<Vec<(usize, CallId, Free)>>,
     spare: RefCell<Vec<Vec<Sample>>>,
     warnings: Warnings,
 }
@@ -69,6 +73,7 @@ impl Core {
             router: RefCell::new(Router::new(metrics, cores, seed)),
             outgoing,
             calls: Calls::default(),
+            recorded_frees: RefCell::default(),
             spare: RefCell::default(),
             warnings: Warnings {
                 unsafe_name: RateLimit::new(WARN_INTERVAL),

@@ -56,10 +56,13 @@ pub async fn run(
                 match event {
                     CoreEvent::Reply(call, reply) => core.calls.reply(&core, call, from, reply),
                     CoreEvent::Request(call, Request::Write(batch)) => {
-                        journal.write(&mut shard, from, call, batch);
+                        journal.write(&mut shard, from, batch, (from, call));
+                    }
+                    // In the log before its buffers are gone, so that they do not come back after a crash.
+                    CoreEvent::Request(call, Request::Work(Work::Free(free))) => {
+                        journal.free(&shard, free, (from, call));
                     }
                     CoreEvent::Request(call, Request::Work(wanted)) => {
-                        record(&wanted, &mut journal);
                         jobs.push_back(RunningJob { from, call, job: Job::new(wanted, &shard) });
                     }
                 }
@@ -69,7 +72,11 @@ pub async fn run(
                 busy = true;
             }
         }
-        journal.end_block(&mut shard);
+        journal.end_block(&shard);
+        for (from, call, free) in core.recorded_frees.borrow_mut().drain(..) {
+            busy = true;
+            jobs.push_back(RunningJob { from, call, job: Job::new(Work::Free(free), &shard) });
+        }
         busy |= work(&core, &mut shard, &mut jobs);
         core.outgoing.flush();
         if busy {
@@ -81,13 +88,6 @@ pub async fn run(
             // glommio trap: a wake from another core may come late, so mailboxes are looked at on every tick as well.
             incoming.sleep().or(next_tick()).await;
         }
-    }
-}
-
-/// A free is in the log before its buffers are gone, so that they do not come back after a crash.
-fn record(wanted: &Work, journal: &mut Journal) {
-    if let Work::Free { selectors, mine, to } = wanted {
-        mine.iter().for_each(|&index| journal.free(&selectors[index as usize], *to));
     }
 }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::calls::Call;
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{self, Checkpoints};
 use super::event::Work;
 use super::{Core, clock_seconds};
 use crate::listen::connections::ConnectionTable;
@@ -13,6 +13,10 @@ use crate::settings::MetricStore;
 
 /// Time between two looks at what is due.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// Time from a failed checkpoint to the next attempt; doubled by every further failure.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// Bound of that time.
+const RETRY_INTERVAL_MAX: Duration = Duration::from_secs(300);
 
 /// Runs until the daemon stops and this core's connections are closed and its data is in snapshots.
 ///
@@ -27,13 +31,24 @@ pub async fn run(
 ) {
     let mut checkpoint_due =
         Instant::now() + if has_logs { Duration::ZERO } else { store.checkpoint_interval };
+    // None while checkpoints succeed: after a failure, a full log alone does not start the next one.
+    let mut retry_interval = None;
     let retention_interval = store.retention_in_memory / 2;
     let mut retention_due = Instant::now() + retention_interval;
     while !stop.is_set() {
         sleep(LOOK_INTERVAL).await;
-        if Instant::now() >= checkpoint_due || checkpoints.is_log_full(store.checkpoints.wal_bytes_max) {
-            checkpoint_due = Instant::now() + store.checkpoint_interval;
-            checkpoints.run().await;
+        let is_full = retry_interval.is_none() && checkpoints.is_log_full(store.checkpoints.wal_bytes_max);
+        if Instant::now() >= checkpoint_due || is_full {
+            let next = if checkpoint::run(&core, &mut checkpoints).await {
+                retry_interval = None;
+                store.checkpoint_interval
+            } else {
+                let interval = retry_interval.map_or(RETRY_INTERVAL, |last: Duration| last * 2);
+                let interval = interval.min(RETRY_INTERVAL_MAX).min(store.checkpoint_interval);
+                retry_interval = Some(interval);
+                interval
+            };
+            checkpoint_due = Instant::now() + next;
         }
         if Instant::now() >= retention_due {
             retention_due = Instant::now() + retention_interval;
@@ -41,13 +56,13 @@ pub async fn run(
         }
     }
     connections.drained().await;
-    checkpoints.run().await;
+    checkpoint::run(&core, &mut checkpoints).await;
 }
 
 /// Frees what is older than the retention.
 async fn retain(core: &Rc<Core>, store: &MetricStore) {
-    let seconds = i64::try_from(store.retention_in_memory.as_secs()).unwrap_or(i64::MAX);
     let call = Call::new(core);
-    call.want(core.index, Work::Retain(clock_seconds().saturating_sub(seconds))).await;
+    let oldest = clock_seconds().saturating_sub(store.retention_seconds());
+    call.want(core.index, Work::Retain(oldest)).await;
     call.replies().await;
 }

@@ -2,13 +2,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
-use super::disk::{Disk, LogFile, RealDisk};
-use super::signal::Signal;
-use crate::runtime::{DirectoryEntry, SegmentFile, Writes};
+use engine::platform::{Clock, DirectoryEntry, Disk, LogFile, Writes};
+
+use super::RealPlatform;
+use crate::runtime::{SegmentFile, next_tick};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Operation {
@@ -34,7 +37,6 @@ pub(super) struct Faults {
     /// Durable writes are possible; otherwise every commit needs a sync.
     pub(super) has_durable_writes: Cell<bool>,
     held: Cell<Option<Operation>>,
-    changed: Signal,
     pub(super) log: RefCell<Vec<String>>,
 }
 
@@ -47,7 +49,6 @@ impl Faults {
     /// Calls wait until it is released (`None`).
     pub(super) fn hold(&self, operation: Option<Operation>) {
         self.held.set(operation);
-        self.changed.notify();
     }
 
     pub(super) fn calls(&self, operation: Operation) -> u32 {
@@ -56,7 +57,9 @@ impl Faults {
 
     /// Waits until the operation has been called so often.
     pub(super) async fn called(&self, operation: Operation, times: u32) {
-        self.changed.until(|| (self.calls(operation) >= times).then_some(())).await;
+        while self.calls(operation) < times {
+            next_tick().await;
+        }
     }
 
     fn possible(&self, writes: Writes) -> Writes {
@@ -66,8 +69,9 @@ impl Faults {
     async fn enter(&self, operation: Operation, path: &Path) -> io::Result<()> {
         *self.calls.borrow_mut().entry(operation).or_default() += 1;
         self.log.borrow_mut().push(format!("{operation:?} {}", path.file_name().unwrap().display()));
-        self.changed.notify();
-        self.changed.until(|| (self.held.get() != Some(operation)).then_some(())).await;
+        while self.held.get() == Some(operation) {
+            next_tick().await;
+        }
         let mut failing = self.failing.borrow_mut();
         match failing.get_mut(&operation) {
             Some((kind, times)) if *times > 0 => {
@@ -132,38 +136,60 @@ impl Disk for FaultyDisk {
 
     async fn create(&self, path: &Path, bytes: u64, writes: Writes) -> io::Result<FaultyFile> {
         self.0.enter(Operation::Create, path).await?;
-        let file = RealDisk.create(path, bytes, self.0.possible(writes)).await?;
+        let file = RealPlatform.create(path, bytes, self.0.possible(writes)).await?;
         Ok(FaultyFile { file, path: path.to_owned().into(), faults: Rc::clone(&self.0) })
     }
 
     async fn open_for_reuse(&self, path: &Path, writes: Writes) -> io::Result<FaultyFile> {
         self.0.enter(Operation::Reuse, path).await?;
-        let file = RealDisk.open_for_reuse(path, self.0.possible(writes)).await?;
+        let file = RealPlatform.open_for_reuse(path, self.0.possible(writes)).await?;
         Ok(FaultyFile { file, path: path.to_owned().into(), faults: Rc::clone(&self.0) })
+    }
+
+    async fn write_file(&self, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
+        RealPlatform.write_file(path, bytes).await
     }
 
     async fn create_directory(&self, directory: &Path) -> io::Result<()> {
         self.0.enter(Operation::CreateDirectory, directory).await?;
-        RealDisk.create_directory(directory).await
+        RealPlatform.create_directory(directory).await
     }
 
     async fn read_dir(&self, directory: &Path) -> io::Result<Vec<DirectoryEntry>> {
         self.0.enter(Operation::ReadDir, directory).await?;
-        RealDisk.read_dir(directory).await
+        RealPlatform.read_dir(directory).await
     }
 
     async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.enter(Operation::Rename, from).await?;
-        RealDisk.rename(from, to).await
+        RealPlatform.rename(from, to).await
     }
 
     async fn remove(&self, path: &Path) -> io::Result<()> {
         self.0.enter(Operation::Remove, path).await?;
-        RealDisk.remove(path).await
+        RealPlatform.remove(path).await
     }
 
     async fn sync_directory(&self, directory: &Path) -> io::Result<()> {
         self.0.enter(Operation::SyncDirectory, directory).await?;
-        RealDisk.sync_directory(directory).await
+        RealPlatform.sync_directory(directory).await
+    }
+}
+
+impl Clock for FaultyDisk {
+    fn now_seconds(&self) -> i64 {
+        RealPlatform.now_seconds()
+    }
+
+    fn now_ns(&self) -> u64 {
+        RealPlatform.now_ns()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        RealPlatform.sleep(duration).await;
+    }
+
+    fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + 'static) {
+        RealPlatform.spawn(name, task);
     }
 }

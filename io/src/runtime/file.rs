@@ -18,16 +18,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use engine::platform::{SECTOR_BYTES, Writes};
 use futures_lite::FutureExt;
 use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 
-pub use blocking::{
-    DirectoryEntry, create_directory, read_dir, read_file, remove, rename, sync_directory,
-    write_file_atomically,
-};
-
-/// Offsets and lengths of writes to a segment are multiples of this.
-pub const SECTOR_BYTES: usize = 512;
+pub use blocking::{create_directory, entries, read_dir, remove, rename, sync_directory, write_file};
 
 /// Most bytes of one write: the buffer it is copied to has this size.
 const WRITE_BYTES_MAX: usize = 1024 * 1024;
@@ -35,20 +30,11 @@ const WRITE_BYTES_MAX: usize = 1024 * 1024;
 /// EINVAL: what a write around the page cache ends with where offset or length do not suit the drive.
 const INVALID: io::ErrorKind = io::ErrorKind::InvalidInput;
 
-/// When what is written to a [`SegmentFile`] becomes durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writes {
-    /// With the next [`SegmentFile::sync_data`]. A write is a copy into the page cache, which a killed process leaves
-    /// behind: the cheapest way for those who do not sync every write.
-    Cached,
-    /// Before the write returns, where that is possible: see [`SegmentFile::writes_are_durable`]. Around the page cache
-    /// and with O_DSYNC, so that a commit is one turn through the kernel instead of two. Against a write and
-    /// `fdatasync`, the process used a third less CPU and the whole machine a quarter less (a part of the flush moves
-    /// to the kernel's own threads, which no figure of the process shows).
-    Durable,
-}
-
 /// A file of fixed length for a segment of the log.
+///
+/// [`Writes::Durable`] is around the page cache and with O_DSYNC, so that a commit is one turn through the kernel instead
+/// of two. Against a write and `fdatasync`, the process used a third less CPU and the whole machine a quarter less (a part
+/// of the flush moves to the kernel's own threads, which no figure of the process shows).
 pub struct SegmentFile {
     path: RefCell<PathBuf>,
     bytes: u64,

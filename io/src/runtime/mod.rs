@@ -21,14 +21,13 @@ pub use activity::Activity;
 pub use affinity::usable_cpus;
 pub use executor::{CoreDied, CoreThread, sleep, spawn, start_core, yield_if_needed, yield_now};
 pub use file::{
-    DirectoryEntry, SECTOR_BYTES, SegmentFile, Writes, create_directory, read_dir, read_file, remove, rename,
-    sync_directory, write_file_atomically,
+    SegmentFile, create_directory, entries, read_dir, remove, rename, sync_directory, write_file,
 };
 pub use listener::Listener;
 pub use probe::{ProbeError, probe};
 pub use stop::StopFlag;
 pub use stream::Stream;
-pub use ticker::{TICK_MS, next_tick, now_ms};
+pub use ticker::{TICK_MS, next_tick, now_ms, now_ns};
 
 #[cfg(test)]
 pub(crate) mod testing;

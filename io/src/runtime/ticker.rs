@@ -112,9 +112,14 @@ fn tick() {
 
 /// Milliseconds since the first call in this process, plus one.
 fn exact_ms() -> u64 {
+    now_ns() / 1_000_000 + 1
+}
+
+/// Monotonic nanoseconds since (about) the start of the process, exact on every thread.
+#[must_use]
+pub fn now_ns() -> u64 {
     static EPOCH: OnceLock<Instant> = OnceLock::new();
-    let elapsed = EPOCH.get_or_init(Instant::now).elapsed().as_millis();
-    u64::try_from(elapsed).unwrap_or(u64::MAX - 1) + 1
+    u64::try_from(EPOCH.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

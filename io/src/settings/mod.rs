@@ -32,7 +32,7 @@ pub use nats_section::Nats;
 pub use problem::{Problem, SettingsError};
 pub use secret::Secret;
 pub use store_section::{Checkpoints, Cleanup, FileFormat, MetricStore, Subscription};
-pub use wal_options::{Wal, WalSync};
+pub use wal_options::Wal;
 
 use object::Findings;
 use sections::Sections;

@@ -6,6 +6,7 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use engine::checkpoint::Kind;
 use engine::limits::QUERY_VALUES_MAX;
 use serde_json::Value;
 
@@ -81,6 +82,15 @@ pub enum FileFormat {
     Json,
 }
 
+impl From<FileFormat> for Kind {
+    fn from(format: FileFormat) -> Self {
+        match format {
+            FileFormat::Wal => Self::Binary,
+            FileFormat::Json => Self::Json,
+        }
+    }
+}
+
 /// The object `cleanup`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cleanup {
@@ -103,6 +113,12 @@ pub struct Subscription {
 }
 
 impl MetricStore {
+    /// The retention in whole seconds.
+    #[must_use]
+    pub fn retention_seconds(&self) -> i64 {
+        i64::try_from(self.retention_in_memory.as_secs()).unwrap_or(i64::MAX)
+    }
+
     /// What holds without the section, but for the retention.
     pub(super) fn new(retention_in_memory: Duration) -> Self {
         let directory = PathBuf::from(bounds::CHECKPOINTS_DIRECTORY_DEFAULT);

@@ -8,6 +8,8 @@ use std::time::Duration;
 use engine::config::Aggregation;
 use serde_json::{Value, json};
 
+use engine::durable::commit::WalSync;
+
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);

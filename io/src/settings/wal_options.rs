@@ -3,7 +3,8 @@
 //! Read with the section `metric-store`; the log writers use it.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+
+use engine::durable::commit::WalSync;
 
 use super::object::Object;
 use super::problem::Problem;
@@ -19,17 +20,6 @@ pub struct Wal {
     pub directory: PathBuf,
     /// What an acknowledgement promises.
     pub sync: WalSync,
-}
-
-/// When a written block is made durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WalSync {
-    /// Before it is acknowledged.
-    Always,
-    /// Every so often; acknowledged once written.
-    Interval(Duration),
-    /// When the kernel likes.
-    None,
 }
 
 impl Wal {
@@ -91,6 +81,8 @@ fn read_sync(text: &str) -> Option<WalSync> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -3,12 +3,13 @@
 //! glommio trap: a closure that panics there kills the thread, and its caller waits for ever; nothing here panics.
 
 use std::{
-    ffi::OsString,
     fs::{self, File},
     io::{self, Write},
     os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
+    path::Path,
 };
+
+use engine::platform::DirectoryEntry;
 
 use super::failed;
 
@@ -16,17 +17,6 @@ use super::failed;
 const FILL_BYTES: usize = 256 * 1024;
 /// Bytes after which the filling lets other calls of the blocking thread go first, and the drive catch up.
 const FILL_TURN_BYTES: u64 = 8 * 1024 * 1024;
-
-/// One name of a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DirectoryEntry {
-    /// Without the directory.
-    pub name: OsString,
-    /// Whether it is a regular file: no directory, no link.
-    pub is_file: bool,
-    /// Its length.
-    pub bytes: u64,
-}
 
 /// Runs `call` on the blocking thread; an error of it says that `operation` on `path` failed.
 async fn run<T: Send + 'static>(
@@ -45,23 +35,29 @@ async fn run<T: Send + 'static>(
 /// # Errors
 /// Those of the file system.
 pub async fn read_dir(directory: &Path) -> io::Result<Vec<DirectoryEntry>> {
-    run("read directory", directory, |directory| {
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            match entry.metadata() {
-                Ok(metadata) => entries.push(DirectoryEntry {
-                    name: entry.file_name(),
-                    is_file: metadata.is_file(),
-                    bytes: metadata.len(),
-                }),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
+    run("read directory", directory, entries).await
+}
+
+/// [`read_dir`] for threads without executor.
+///
+/// # Errors
+/// As there, without the path.
+pub fn entries(directory: &Path) -> io::Result<Vec<DirectoryEntry>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        match entry.metadata() {
+            Ok(metadata) => entries.push(DirectoryEntry {
+                name: entry.file_name(),
+                is_file: metadata.is_file(),
+                is_directory: metadata.is_dir() || metadata.is_symlink() && entry.path().is_dir(),
+                bytes: metadata.len(),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
-        Ok(entries)
-    })
-    .await
+    }
+    Ok(entries)
 }
 
 /// Creates a directory and those above it, durably; one that exists is no error.
@@ -109,53 +105,15 @@ pub async fn remove(path: &Path) -> io::Result<()> {
     run("remove", path, |path| fs::remove_file(path)).await
 }
 
-/// The bytes of a file that has at most `bytes_max`.
+/// Makes a file with this content, or replaces that of an existing one; durable but for its name.
 ///
 /// # Errors
-/// Those of the file system. The file is longer ([`io::ErrorKind::FileTooLarge`]).
-pub async fn read_file(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    run("read", path, move |path| {
-        use io::Read as _;
-        let file = File::open(path)?;
-        let bytes = file.metadata()?.len();
-        let too_large = || {
-            let text = format!("it has more than the {bytes_max} bytes that are read at most");
-            io::Error::new(io::ErrorKind::FileTooLarge, text)
-        };
-        if bytes > bytes_max {
-            return Err(too_large());
-        }
-        let mut content = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
-        // It may grow while it is read.
-        file.take(bytes_max.saturating_add(1)).read_to_end(&mut content)?;
-        if content.len() as u64 > bytes_max { Err(too_large()) } else { Ok(content) }
-    })
-    .await
-}
-
-/// Writes a file so that its name stands for the old content or for the new one, never for anything between, and
-/// durably for the new one on return: `<path>.tmp`, synced, renamed, directory synced (SPEC section 5).
-///
-/// # Errors
-/// Those of the file system. Unless the last step failed, the old content is still there; `<path>.tmp` is not.
-pub async fn write_file_atomically(path: &Path, bytes: Vec<u8>) -> io::Result<()> {
+/// Those of the file system; the file may be left with a part of the content then.
+pub async fn write_file(path: &Path, bytes: Vec<u8>) -> io::Result<()> {
     run("write", path, move |path| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".tmp");
-        let temporary = PathBuf::from(name);
-        let write = || {
-            let mut file = File::create(&temporary)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            drop(file);
-            fs::rename(&temporary, path)
-        };
-        if let Err(error) = write() {
-            // The first error is the one to report.
-            let _ = fs::remove_file(&temporary);
-            return Err(error);
-        }
-        sync(parent(path))
+        let mut file = File::create(path)?;
+        file.write_all(&bytes)?;
+        file.sync_all()
     })
     .await
 }

@@ -2,7 +2,10 @@
 
 use std::{cell::RefCell, fs, path::Path};
 
+use engine::platform::write_atomically;
+
 use super::*;
+use crate::durable::RealPlatform;
 use crate::runtime::testing::on_core;
 
 /// A directory on the disk of temporary files, and one in memory where there is such a file system.
@@ -152,10 +155,9 @@ fn errors_name_operation_and_path_and_leave_no_file() {
         is_named(SegmentFile::open_for_reuse(&missing, Writes::Durable).await.unwrap_err(), "open");
         is_named(rename(&missing, &base.join("x")).await.unwrap_err(), "rename");
         is_named(remove(&missing).await.unwrap_err(), "remove");
-        is_named(read_file(&missing, 10).await.unwrap_err(), "read");
         is_named(read_dir(&missing).await.unwrap_err(), "read directory");
         is_named(sync_directory(&missing).await.unwrap_err(), "sync directory");
-        is_named(write_file_atomically(&missing, vec![]).await.unwrap_err(), "write");
+        is_named(write_file(&missing, vec![]).await.unwrap_err(), "write");
         for bytes in [0, 100] {
             SegmentFile::create(&base.join("odd"), bytes, Writes::Durable).await.unwrap_err();
         }
@@ -178,20 +180,21 @@ fn a_file_is_replaced_as_a_whole_or_not_at_all() {
     for directory in directories() {
         let path = directory.path().join("snapshot");
         on_core(async move || {
-            write_file_atomically(&path, b"old".to_vec()).await.unwrap();
-            write_file_atomically(&path, b"newer".to_vec()).await.unwrap();
-            assert_eq!(read_file(&path, 5).await.unwrap(), b"newer");
-            let error = read_file(&path, 4).await.unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::FileTooLarge, "{error}");
+            let base = path.parent().unwrap();
+            let write = |name: &'static str, bytes: &[u8]| {
+                write_atomically(&RealPlatform, base, name, bytes.to_vec())
+            };
+            write("snapshot", b"old").await.unwrap();
+            write("snapshot", b"newer").await.unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"newer");
 
             // The rename fails: a directory is in its way.
             let taken = path.with_file_name("taken");
             create_directory(&taken.join("below")).await.unwrap();
-            write_file_atomically(&taken, b"lost".to_vec()).await.unwrap_err();
+            write("taken", b"lost").await.unwrap_err();
             // The temporary file cannot be made.
-            let blocked = path.with_file_name("blocked");
             fs::create_dir(path.with_file_name("blocked.tmp")).unwrap();
-            write_file_atomically(&blocked, b"lost".to_vec()).await.unwrap_err();
+            write("blocked", b"lost").await.unwrap_err();
 
             let mut entries = read_dir(path.parent().unwrap()).await.unwrap();
             entries.sort_by(|a, b| a.name.cmp(&b.name));

@@ -4,9 +4,13 @@ use std::fs;
 use std::io::ErrorKind;
 use std::rc::Rc;
 
-use super::*;
+use std::path::Path;
+
 use crate::durable::faulty::{Faults, FaultyDisk, Operation};
 use crate::runtime::testing::on_core;
+use engine::durable::names::SegmentName;
+use engine::durable::segments::{FREE_FILES_DEFAULT, InheritedSegment, SegmentOptions, Segments};
+use engine::platform::{LogFile, Writes};
 
 fn options(directory: &Path, core: u16, cores: u16) -> SegmentOptions {
     SegmentOptions { segment_bytes: 8192, ..SegmentOptions::new(directory.to_owned(), core, cores) }
@@ -16,6 +20,10 @@ async fn open(directory: &Path, core: u16, cores: u16) -> (Segments<FaultyDisk>,
     let disk = FaultyDisk::default();
     let faults = Rc::clone(&disk.0);
     (Segments::open(disk, options(directory, core, cores)).await.unwrap(), faults)
+}
+
+fn whole(segments: &[SegmentName]) -> Vec<InheritedSegment> {
+    segments.iter().map(|&name| InheritedSegment { name, is_damaged: false }).collect()
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -118,7 +126,7 @@ fn no_file_gets_a_number_again_after_restarts_with_other_cores_and_none_piles_up
                 }
             }
             let inherited = running[0].inherited();
-            running[0].remove_inherited(&inherited).await.unwrap();
+            running[0].remove_inherited(&whole(&inherited)).await.unwrap();
             assert!(names(&path).len() <= usize::from(cores) * 4, "{:?}", names(&path));
         }
     });
@@ -142,7 +150,7 @@ fn segments_of_earlier_runs_stay_until_they_are_removed() {
         segments.discard_before(u64::MAX).await.unwrap();
         assert!(inherited.iter().all(|segment| segment.log_path(&path).exists()));
         fs::remove_file(inherited[0].log_path(&path)).unwrap();
-        segments.remove_inherited(&inherited).await.unwrap();
+        segments.remove_inherited(&whole(&inherited)).await.unwrap();
         assert_eq!(segments.inherited(), []);
         assert_eq!(
             names(&path),

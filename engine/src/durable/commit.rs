@@ -13,7 +13,6 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::disk::{Disk, LogFile, RealDisk};
 pub use super::report::{AppendError, CommitError, CommitEvent, Failure, LogState};
 use super::segments::Segments;
 use super::signal::Signal;
@@ -22,8 +21,18 @@ use super::statistics::{CommitStatistics, Counters};
 pub use super::tickets::Ticket;
 use super::tickets::{Fate, Tickets};
 use super::writer;
-use crate::runtime::{SECTOR_BYTES, Writes, now_ms};
-use crate::settings::WalSync;
+use crate::platform::{LogFile, Platform, SECTOR_BYTES, Writes};
+
+/// When a written block is made durable: `metric-store.wal.sync`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WalSync {
+    /// Before it is acknowledged.
+    Always,
+    /// Every so often; acknowledged once written.
+    Interval(Duration),
+    /// When the kernel likes.
+    None,
+}
 
 /// How a core's log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +41,14 @@ pub struct CommitOptions {
     pub sync: WalSync,
     /// From this many bytes waiting on, nothing more is taken. One block may exceed it.
     pub pending_bytes_max: usize,
-    /// Time between two attempts to begin a new segment after a failure.
+    /// Time between a failure and the first attempt to begin a new segment; doubled after every further one, up to
+    /// [`RETRY_INTERVALS_MAX`] times it.
     pub retry_interval: Duration,
 }
+
+/// Bound of the time between two attempts, as a multiple of [`CommitOptions::retry_interval`]: an attempt on a full
+/// disk writes what fits.
+pub const RETRY_INTERVALS_MAX: u32 = 16;
 
 impl CommitOptions {
     /// How segments are to be opened.
@@ -57,27 +71,40 @@ impl Default for CommitOptions {
 }
 
 /// One core's log. Cheap to clone; all clones are the same log.
-pub struct CommitQueue<D: Disk = RealDisk>(pub(super) Rc<Shared<D>>);
+pub struct CommitQueue<P: Platform>(pub(super) Rc<Shared<P>>);
 
-impl<D: Disk> CommitQueue<D> {
+impl<P: Platform> CommitQueue<P> {
     /// Begins the first segment and starts the writer as a task of this core. `on_event` is called from that task; it
     /// may append, but must not run for long.
     ///
+    /// On a full disk it starts as a log that has failed: the first checkpoint may make room.
+    ///
     /// # Errors
-    /// Those of the disk: a log that cannot be begun is an error of the start.
+    /// All others of the disk.
     pub async fn start(
-        segments: Segments<D>,
+        segments: Segments<P>,
         options: CommitOptions,
         on_event: impl Fn(CommitEvent) + 'static,
     ) -> io::Result<Self> {
-        let first = segments.begin(options.writes()).await?;
+        let (first, log) = match segments.begin(options.writes()).await {
+            Ok(first) => (Some(first), LogState::Running),
+            Err(error) if is_out_of_space(&error) => {
+                let failure = Failure::new(segments.platform().now_ns(), &error);
+                tracing::error!(
+                    "core {}: writes are refused until there is room for the log: {failure}",
+                    segments.core()
+                );
+                (None, LogState::Failed(Rc::new(failure)))
+            }
+            Err(error) => return Err(error),
+        };
         let mut state = State {
-            log: LogState::Running,
+            log,
             current: None,
             offset: 0,
             ready: None,
             is_preparing: false,
-            prepare_after_ms: 0,
+            prepare_after_ns: 0,
             is_next_wanted: false,
             is_sync_due: false,
             is_closing: false,
@@ -87,7 +114,10 @@ impl<D: Disk> CommitQueue<D> {
             tickets: Tickets::default(),
             spare: Vec::new(),
         };
-        state.set_current(first);
+        let is_running = first.is_some();
+        if let Some(first) = first {
+            state.set_current(first);
+        }
         let shared = Shared {
             segments,
             options,
@@ -97,7 +127,9 @@ impl<D: Disk> CommitQueue<D> {
             done: Signal::default(),
             counters: Counters::default(),
         };
-        shared.counters.segment_begun();
+        if is_running {
+            shared.counters.segment_begun();
+        }
         let shared = Rc::new(shared);
         writer::start(&shared);
         Ok(Self(shared))
@@ -105,7 +137,7 @@ impl<D: Disk> CommitQueue<D> {
 
     /// The files of the log.
     #[must_use]
-    pub fn segments(&self) -> &Segments<D> {
+    pub fn segments(&self) -> &Segments<P> {
         &self.0.segments
     }
 
@@ -184,7 +216,7 @@ impl<D: Disk> CommitQueue<D> {
         let is_next_due = state.offset > current.file.bytes() / 2
             && state.ready.is_none()
             && !state.is_preparing
-            && now_ms() >= state.prepare_after_ms;
+            && shared.segments.platform().now_ns() >= state.prepare_after_ns;
         drop(guard);
         shared.work.notify();
         if is_next_due {
@@ -266,6 +298,24 @@ impl<D: Disk> CommitQueue<D> {
             .await
     }
 
+    /// Draws the line of a checkpoint: blocks appended from now on are in segments with this number or above, all
+    /// others below. Ends the current segment, unless nothing was written to it.
+    ///
+    /// # Errors
+    /// No segment can be begun, which stops the log; or it was closed.
+    pub async fn cut(&self) -> Result<u64, CommitError> {
+        {
+            let state = self.0.state.borrow();
+            match (&state.log, &state.current) {
+                // Nothing is open: whatever comes has a number of its own.
+                (LogState::Failed(_), _) => return Ok(self.0.segments.last_id() + 1),
+                (LogState::Running, Some(current)) if state.offset == 0 => return Ok(current.id),
+                _ => {}
+            }
+        }
+        self.next_segment().await
+    }
+
     /// Writes what waits, syncs it whatever `wal.sync` is, seals the segment and ends the writer; returns when that has
     /// happened.
     ///
@@ -293,13 +343,13 @@ impl<D: Disk> CommitQueue<D> {
     }
 }
 
-impl<D: Disk> Clone for CommitQueue<D> {
+impl<P: Platform> Clone for CommitQueue<P> {
     fn clone(&self) -> Self {
         Self(Rc::clone(&self.0))
     }
 }
 
-impl<D: Disk> fmt::Debug for CommitQueue<D> {
+impl<P: Platform> fmt::Debug for CommitQueue<P> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.0.state.borrow();
         formatter
@@ -311,5 +361,7 @@ impl<D: Disk> fmt::Debug for CommitQueue<D> {
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// Whether an error says that there is no room.
+fn is_out_of_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

@@ -7,17 +7,24 @@ use std::io;
 use std::rc::Rc;
 
 use super::tickets::Ticket;
-use crate::runtime::SECTOR_BYTES;
+use crate::platform::SECTOR_BYTES;
 
 /// What stopped a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// When, as [`now_ms`](crate::runtime::now_ms).
-    pub since_ms: u64,
+    /// When, as [`Clock::now_ns`](crate::platform::Clock::now_ns).
+    pub since_ns: u64,
     /// The kind of the first error.
     pub kind: io::ErrorKind,
     /// Operation, path and text of the first error.
     pub text: String,
+}
+
+impl Failure {
+    /// What an error says.
+    pub(super) fn new(since_ns: u64, error: &io::Error) -> Self {
+        Self { since_ns, kind: error.kind(), text: error.to_string() }
+    }
 }
 
 impl fmt::Display for Failure {

@@ -6,16 +6,14 @@
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_lite::FutureExt;
 
-use super::commit::{CommitEvent, Failure, LogState};
-use super::disk::{Disk, LogFile};
+use super::commit::{CommitEvent, Failure, LogState, RETRY_INTERVALS_MAX, WalSync};
 use super::segments::OpenSegment;
 use super::state::{Group, Item, Shared, State};
-use crate::runtime::{now_ms, sleep, spawn};
-use crate::settings::WalSync;
+use crate::platform::{LogFile, Platform};
 
 /// What there is to do, besides items.
 enum Work {
@@ -26,20 +24,27 @@ enum Work {
 }
 
 /// Starts the tasks of a log.
-pub(super) fn start<D: Disk>(shared: &Rc<Shared<D>>) {
+pub(super) fn start<P: Platform>(shared: &Rc<Shared<P>>) {
     let writer = Rc::clone(shared);
-    spawn("log writer", async move {
+    shared.segments.platform().spawn("log writer", async move {
         run(&writer).await;
         writer.state.borrow_mut().has_ended = true;
         writer.done.notify();
     });
     if let WalSync::Interval(interval) = shared.options.sync {
         let timer = Rc::clone(shared);
-        spawn("log sync timer", async move { ask_for_syncs(&timer, interval).await });
+        shared
+            .segments
+            .platform()
+            .spawn("log sync timer", async move { ask_for_syncs(&timer, interval).await });
     }
 }
 
-async fn run<D: Disk>(shared: &Shared<D>) {
+async fn run<P: Platform>(shared: &Shared<P>) {
+    // It may begin as one that has failed.
+    if shared.state.borrow().current.is_none() && !restart(shared).await {
+        return;
+    }
     // Swapped with the list of the state, so that both keep their memory.
     let mut items = VecDeque::new();
     loop {
@@ -77,7 +82,7 @@ fn take_work<F>(state: &mut State<F>, items: &mut VecDeque<Item<F>>) -> Option<W
     }
 }
 
-async fn commit<D: Disk>(shared: &Shared<D>, items: &mut VecDeque<Item<D::File>>) -> io::Result<()> {
+async fn commit<P: Platform>(shared: &Shared<P>, items: &mut VecDeque<Item<P::File>>) -> io::Result<()> {
     while let Some(item) = items.pop_front() {
         match item {
             Item::Write(group) => write(shared, group).await?,
@@ -95,16 +100,16 @@ async fn commit<D: Disk>(shared: &Shared<D>, items: &mut VecDeque<Item<D::File>>
     Ok(())
 }
 
-async fn write<D: Disk>(shared: &Shared<D>, group: Group<D::File>) -> io::Result<()> {
+async fn write<P: Platform>(shared: &Shared<P>, group: Group<P::File>) -> io::Result<()> {
     let Group { segment, offset, bytes, blocks, up_to } = group;
-    let start = Instant::now();
+    let start_ns = shared.now_ns();
     segment.file.write_at(offset, &bytes).await?;
     if segment.file.writes_are_durable() {
-        shared.counters.synced(start.elapsed());
+        shared.counters.synced(shared.since(start_ns));
     } else if shared.options.sync == WalSync::Always {
         timed_sync(shared, &segment).await?;
     }
-    shared.counters.committed(blocks, bytes.len() as u64, start.elapsed());
+    shared.counters.committed(blocks, bytes.len() as u64, shared.since(start_ns));
     {
         let mut state = shared.state.borrow_mut();
         state.tickets.acknowledge(up_to);
@@ -119,15 +124,15 @@ async fn write<D: Disk>(shared: &Shared<D>, group: Group<D::File>) -> io::Result
     Ok(())
 }
 
-async fn timed_sync<D: Disk>(shared: &Shared<D>, segment: &OpenSegment<D::File>) -> io::Result<()> {
-    let start = Instant::now();
+async fn timed_sync<P: Platform>(shared: &Shared<P>, segment: &OpenSegment<P::File>) -> io::Result<()> {
+    let start_ns = shared.now_ns();
     segment.file.sync_data().await?;
-    shared.counters.synced(start.elapsed());
+    shared.counters.synced(shared.since(start_ns));
     Ok(())
 }
 
 /// Makes everything acknowledged so far durable. `segment` is the only one with bytes that are not.
-async fn sync<D: Disk>(shared: &Shared<D>, segment: &OpenSegment<D::File>) -> io::Result<()> {
+async fn sync<P: Platform>(shared: &Shared<P>, segment: &OpenSegment<P::File>) -> io::Result<()> {
     let (acknowledged, synced) = {
         let state = shared.state.borrow();
         (state.tickets.acknowledged(), state.tickets.synced())
@@ -139,7 +144,7 @@ async fn sync<D: Disk>(shared: &Shared<D>, segment: &OpenSegment<D::File>) -> io
     Ok(())
 }
 
-async fn sync_current<D: Disk>(shared: &Shared<D>) -> io::Result<()> {
+async fn sync_current<P: Platform>(shared: &Shared<P>) -> io::Result<()> {
     let current = shared.state.borrow().current.clone();
     match current {
         Some(segment) => sync(shared, &segment).await,
@@ -148,7 +153,7 @@ async fn sync_current<D: Disk>(shared: &Shared<D>) -> io::Result<()> {
 }
 
 /// Closes a segment, which nobody else knows any more.
-async fn seal<D: Disk>(shared: &Shared<D>, segment: Rc<OpenSegment<D::File>>) {
+async fn seal<P: Platform>(shared: &Shared<P>, segment: Rc<OpenSegment<P::File>>) {
     match Rc::into_inner(segment) {
         Some(segment) => shared.segments.seal(segment).await,
         // Its last owner closes it; it is found by the next start.
@@ -159,14 +164,14 @@ async fn seal<D: Disk>(shared: &Shared<D>, segment: Rc<OpenSegment<D::File>>) {
 }
 
 /// Begins the next segment because somebody waits for it: an error stops the log.
-async fn begin_next<D: Disk>(shared: &Shared<D>) -> io::Result<()> {
+async fn begin_next<P: Platform>(shared: &Shared<P>) -> io::Result<()> {
     let next = shared.segments.begin(shared.options.writes()).await?;
     shared.state.borrow_mut().ready = Some(next);
     shared.done.notify();
     Ok(())
 }
 
-async fn close<D: Disk>(shared: &Shared<D>) -> io::Result<()> {
+async fn close<P: Platform>(shared: &Shared<P>) -> io::Result<()> {
     sync_current(shared).await?;
     let (current, ready) = {
         let mut state = shared.state.borrow_mut();
@@ -184,8 +189,8 @@ async fn close<D: Disk>(shared: &Shared<D>) -> io::Result<()> {
 }
 
 /// The disk has failed: tells everybody, gives up all open segments.
-async fn stop<D: Disk>(shared: &Shared<D>, error: &io::Error, items: &mut VecDeque<Item<D::File>>) {
-    let failure = Rc::new(Failure { since_ms: now_ms(), kind: error.kind(), text: error.to_string() });
+async fn stop<P: Platform>(shared: &Shared<P>, error: &io::Error, items: &mut VecDeque<Item<P::File>>) {
+    let failure = Rc::new(Failure::new(shared.now_ns(), error));
     shared.counters.failed();
     let core = shared.segments.core();
     tracing::error!("core {core}: writes are refused from now on, the log cannot be written: {failure}");
@@ -215,10 +220,12 @@ async fn stop<D: Disk>(shared: &Shared<D>, error: &io::Error, items: &mut VecDeq
 }
 
 /// Begins a new segment, at intervals until it succeeds; `false` if the log is closed meanwhile.
-async fn restart<D: Disk>(shared: &Shared<D>) -> bool {
+async fn restart<P: Platform>(shared: &Shared<P>) -> bool {
+    let mut interval = shared.options.retry_interval;
     loop {
         let closing = shared.work.until(|| shared.state.borrow().is_closing.then_some(()));
-        sleep(shared.options.retry_interval).or(closing).await;
+        shared.segments.platform().sleep(interval).or(closing).await;
+        interval = (interval * 2).min(shared.options.retry_interval * RETRY_INTERVALS_MAX);
         if shared.state.borrow().is_closing {
             return false;
         }
@@ -244,10 +251,11 @@ async fn restart<D: Disk>(shared: &Shared<D>) -> bool {
 }
 
 /// Begins the next segment in a task of its own, so that it is there when it is wanted.
-pub(super) fn prepare_next<D: Disk>(shared: &Rc<Shared<D>>) {
+pub(super) fn prepare_next<P: Platform>(shared: &Rc<Shared<P>>) {
     shared.state.borrow_mut().is_preparing = true;
+    let platform = shared.segments.platform().clone();
     let shared = Rc::clone(shared);
-    spawn("log preparer", async move {
+    platform.spawn("log preparer", async move {
         let begun = shared.segments.begin(shared.options.writes()).await;
         let useless = {
             let mut state = shared.state.borrow_mut();
@@ -266,9 +274,9 @@ pub(super) fn prepare_next<D: Disk>(shared: &Rc<Shared<D>>) {
                 Err(error) => {
                     // Not a failure yet: the current segment can be written. Whoever needs the next one tries again.
                     tracing::debug!("core {}: cannot prepare a segment: {error}", shared.segments.core());
-                    let retry_ms =
-                        u64::try_from(shared.options.retry_interval.as_millis()).unwrap_or(u64::MAX);
-                    state.prepare_after_ms = now_ms().saturating_add(retry_ms);
+                    let retry_ns =
+                        u64::try_from(shared.options.retry_interval.as_nanos()).unwrap_or(u64::MAX);
+                    state.prepare_after_ns = shared.now_ns().saturating_add(retry_ns);
                     None
                 }
             }
@@ -282,9 +290,9 @@ pub(super) fn prepare_next<D: Disk>(shared: &Rc<Shared<D>>) {
 }
 
 /// Asks the writer for a sync every so often.
-async fn ask_for_syncs<D: Disk>(shared: &Shared<D>, interval: Duration) {
+async fn ask_for_syncs<P: Platform>(shared: &Shared<P>, interval: Duration) {
     loop {
-        sleep(interval).await;
+        shared.segments.platform().sleep(interval).await;
         {
             let mut state = shared.state.borrow_mut();
             match state.log {

@@ -5,28 +5,39 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::commit::{CommitEvent, CommitOptions, LogState};
-use super::disk::Disk;
 use super::segments::{OpenSegment, Segments};
 use super::signal::Signal;
 use super::statistics::Counters;
 use super::tickets::{Ticket, Tickets};
+use crate::platform::Platform;
 
 /// Buffers kept for the next groups.
 const SPARE_BUFFERS_MAX: usize = 4;
 
 /// What the queue and its tasks share.
-pub(super) struct Shared<D: Disk> {
-    pub(super) segments: Segments<D>,
+pub(super) struct Shared<P: Platform> {
+    pub(super) segments: Segments<P>,
     pub(super) options: CommitOptions,
     pub(super) on_event: Box<dyn Fn(CommitEvent)>,
-    pub(super) state: RefCell<State<D::File>>,
+    pub(super) state: RefCell<State<P::File>>,
     /// Something is to be done.
     pub(super) work: Signal,
     /// Something was done.
     pub(super) done: Signal,
     pub(super) counters: Counters,
+}
+
+impl<P: Platform> Shared<P> {
+    pub(super) fn now_ns(&self) -> u64 {
+        self.segments.platform().now_ns()
+    }
+
+    pub(super) fn since(&self, start_ns: u64) -> Duration {
+        Duration::from_nanos(self.now_ns().saturating_sub(start_ns))
+    }
 }
 
 /// Never borrowed across an await, nor while `on_event` is called.
@@ -40,7 +51,7 @@ pub(super) struct State<F> {
     /// A task is beginning it.
     pub(super) is_preparing: bool,
     /// The attempt before failed: the next one is not before this time.
-    pub(super) prepare_after_ms: u64,
+    pub(super) prepare_after_ns: u64,
     /// Somebody waits for it.
     pub(super) is_next_wanted: bool,
     pub(super) is_sync_due: bool,

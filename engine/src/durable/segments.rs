@@ -14,9 +14,10 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, LogFile};
+use super::load::corrupt_name;
 use super::names::{LogFileName, SegmentName, next_id};
-use crate::runtime::{SECTOR_BYTES, Writes};
+use crate::platform::{LogFile, Platform};
+use crate::platform::{SECTOR_BYTES, Writes, remove_if_there};
 
 /// Length of a segment unless something else is asked for.
 pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
@@ -54,8 +55,8 @@ impl SegmentOptions {
 
 /// The files of one core's log, all but the open one.
 #[derive(Debug)]
-pub struct Segments<D: Disk> {
-    disk: D,
+pub struct Segments<P: Platform> {
+    platform: P,
     options: SegmentOptions,
     /// The largest number used so far.
     last_id: Cell<u64>,
@@ -64,28 +65,39 @@ pub struct Segments<D: Disk> {
     inherited: RefCell<Vec<SegmentName>>,
 }
 
-/// A segment being written.
-#[derive(Debug)]
-pub(super) struct OpenSegment<F> {
-    pub(super) id: u64,
-    pub(super) file: F,
+/// A segment of an earlier run that was replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InheritedSegment {
+    /// Which.
+    pub name: SegmentName,
+    /// Not all of it could be replayed: it is kept under another name.
+    pub is_damaged: bool,
 }
 
-impl<D: Disk> Segments<D> {
+/// A segment being written.
+#[derive(Debug)]
+pub struct OpenSegment<F> {
+    /// Its number.
+    pub id: u64,
+    /// To be written to.
+    pub file: F,
+}
+
+impl<P: Platform> Segments<P> {
     /// Looks at the directory, creates it if need be, and takes over the recycled files of this core; those that no
     /// core of this run would use are removed. Changes no segment.
     ///
     /// # Errors
     /// Those of the disk. Lengths or cores that make no sense. A name with the largest number there is.
-    pub async fn open(disk: D, options: SegmentOptions) -> io::Result<Self> {
+    pub async fn open(platform: P, options: SegmentOptions) -> io::Result<Self> {
         let SegmentOptions { directory, core, cores, segment_bytes, .. } = &options;
         if *segment_bytes == 0 || !segment_bytes.is_multiple_of(SECTOR_BYTES as u64) || core >= cores {
             let text = format!("segments of {segment_bytes} bytes for core {core} of {cores} cannot be");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        disk.create_directory(directory).await?;
+        platform.create_directory(directory).await?;
         let (mut free, mut useless, mut inherited, mut last_id) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        for entry in disk.read_dir(directory).await? {
+        for entry in platform.read_dir(directory).await? {
             let Some(name) = LogFileName::parse(&entry.name).filter(|_| entry.is_file) else { continue };
             last_id = last_id.max(name.segment().id);
             match name {
@@ -100,17 +112,33 @@ impl<D: Disk> Segments<D> {
             }
         }
         for segment in useless {
-            ignore_missing(disk.remove(&segment.free_path(directory)).await)?;
+            remove_if_there(&platform, &segment.free_path(directory)).await?;
         }
         inherited.sort_unstable();
         Ok(Self {
-            disk,
+            platform,
             options,
             last_id: last_id.into(),
             free: free.into(),
             sealed: RefCell::default(),
             inherited: inherited.into(),
         })
+    }
+
+    /// The world outside.
+    pub(super) fn platform(&self) -> &P {
+        &self.platform
+    }
+
+    /// The largest number used so far.
+    pub(super) fn last_id(&self) -> u64 {
+        self.last_id.get()
+    }
+
+    /// Length of every segment.
+    #[must_use]
+    pub fn segment_bytes(&self) -> u64 {
+        self.options.segment_bytes
     }
 
     /// The directory of all segments.
@@ -155,37 +183,43 @@ impl<D: Disk> Segments<D> {
             let segment = SegmentName { id: *id, core: self.options.core };
             let log_path = segment.log_path(self.directory());
             if self.free.borrow().len() < self.options.free_files_max {
-                self.disk.rename(&log_path, &segment.free_path(self.directory())).await?;
+                self.platform.rename(&log_path, &segment.free_path(self.directory())).await?;
                 self.free.borrow_mut().push(segment);
             } else {
-                ignore_missing(self.disk.remove(&log_path).await)?;
+                remove_if_there(&self.platform, &log_path).await?;
             }
             self.sealed.borrow_mut().remove(id);
         }
         if !old.is_empty() {
-            self.disk.sync_directory(self.directory()).await?;
+            self.platform.sync_directory(self.directory()).await?;
         }
         Ok(old.len())
     }
 
     /// Removes segments of earlier runs, durably: everything in them is in snapshots that are durable. One core does it
-    /// when all cores have made theirs, since a segment of an earlier run may hold hosts of any core.
+    /// when all cores have made theirs, since a segment of an earlier run may hold hosts of any core. Damaged ones are
+    /// set aside.
     ///
     /// # Errors
     /// Those of the disk; a segment that is gone already is no error.
-    pub async fn remove_inherited(&self, segments: &[SegmentName]) -> io::Result<()> {
-        for segment in segments {
-            ignore_missing(self.disk.remove(&segment.log_path(self.directory())).await)?;
-            self.inherited.borrow_mut().retain(|other| other != segment);
+    pub async fn remove_inherited(&self, segments: &[InheritedSegment]) -> io::Result<()> {
+        for &InheritedSegment { name, is_damaged } in segments {
+            let path = name.log_path(self.directory());
+            if is_damaged {
+                set_aside(&self.platform, &path).await?;
+            } else {
+                remove_if_there(&self.platform, &path).await?;
+            }
+            self.inherited.borrow_mut().retain(|other| *other != name);
         }
-        if segments.is_empty() { Ok(()) } else { self.disk.sync_directory(self.directory()).await }
+        if segments.is_empty() { Ok(()) } else { self.platform.sync_directory(self.directory()).await }
     }
 
     /// Begins a segment: a file of zeros or of an earlier life, with a first sector of zeros, durable with its name.
     ///
     /// # Errors
     /// Those of the disk; then nothing of it is left, as far as the disk lets us.
-    pub(super) async fn begin(&self, writes: Writes) -> io::Result<OpenSegment<D::File>> {
+    pub async fn begin(&self, writes: Writes) -> io::Result<OpenSegment<P::File>> {
         let SegmentOptions { directory, core, cores, segment_bytes, .. } = &self.options;
         let (core, cores) = (*core, *cores);
         let Some(id) = next_id(self.last_id.get(), core, cores) else {
@@ -201,12 +235,12 @@ impl<D: Disk> Segments<D> {
         let (free_path, opened) = match recycled {
             Some(old) => {
                 let path = old.free_path(directory);
-                let opened = self.disk.open_for_reuse(&path, writes).await;
+                let opened = self.platform.open_for_reuse(&path, writes).await;
                 (path, opened)
             }
             None => {
                 let path = segment.free_path(directory);
-                let opened = self.disk.create(&path, *segment_bytes, writes).await;
+                let opened = self.platform.create(&path, *segment_bytes, writes).await;
                 (path, opened)
             }
         };
@@ -215,19 +249,19 @@ impl<D: Disk> Segments<D> {
             Err(error) => {
                 // A recycled file that cannot be opened is given up: the next attempt makes another. The first error
                 // is the one to report.
-                let _ = self.disk.remove(&free_path).await;
+                let _ = self.platform.remove(&free_path).await;
                 return Err(error);
             }
         };
         let log_path = segment.log_path(directory);
-        let named = match self.disk.rename(&free_path, &log_path).await {
-            Ok(()) => self.disk.sync_directory(directory).await,
+        let named = match self.platform.rename(&free_path, &log_path).await {
+            Ok(()) => self.platform.sync_directory(directory).await,
             Err(error) => Err(error),
         };
         if let Err(error) = named {
             let _ = file.close().await;
-            let _ = self.disk.remove(&free_path).await;
-            let _ = self.disk.remove(&log_path).await;
+            let _ = self.platform.remove(&free_path).await;
+            let _ = self.platform.remove(&log_path).await;
             return Err(error);
         }
         file.renamed(&log_path);
@@ -235,7 +269,7 @@ impl<D: Disk> Segments<D> {
     }
 
     /// A segment is not written any more: closes it. From now on it can be discarded.
-    pub(super) async fn seal(&self, segment: OpenSegment<D::File>) {
+    pub async fn seal(&self, segment: OpenSegment<P::File>) {
         if let Err(error) = segment.file.close().await {
             // What was acknowledged was synced before.
             tracing::warn!("core {}: {error}", self.options.core);
@@ -244,12 +278,10 @@ impl<D: Disk> Segments<D> {
     }
 }
 
-fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
-    match result {
+/// Gives a damaged file a name under which nobody reads it. Durable after [`Disk::sync_directory`](crate::platform::Disk::sync_directory).
+pub(super) async fn set_aside(platform: &impl Platform, path: &Path) -> io::Result<()> {
+    match platform.rename(path, &corrupt_name(path)).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,296 @@
+//! Recovery at the start: the files of checkpoints and logs into the shards of all cores (SPEC "Loading",
+//! DESIGN decision 6).
+//!
+//! Before the cores run, one thread a core: each loads the hosts it owns, and from every log segment the
+//! records of its hosts, whichever core wrote them. Nothing is written but the names of damaged snapshots; damaged logs
+//! keep theirs until a checkpoint has made what could be read of them durable elsewhere.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::names::{LogFileName, SegmentName};
+use super::segments::InheritedSegment;
+use crate::checkpoint::file_name::{CORRUPT_SUFFIX, REFERENCE_LOG, select};
+use crate::config::Metrics;
+use crate::line::key::is_path_safe;
+use crate::memory::shard::Shard;
+use crate::platform::{DirectoryEntry, Files};
+use crate::recovery::{Recovered, Recovery};
+use crate::reference_log;
+use crate::series::route::core_of;
+use crate::wal::replay::End;
+use crate::wal::segment::{HeaderError, SegmentHeader};
+
+/// What to load, and how much of it.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// Root of the snapshots.
+    pub checkpoints: PathBuf,
+    /// Directory of our log.
+    pub log: PathBuf,
+    /// The configured metrics; others are left out.
+    pub metrics: Arc<Metrics>,
+    /// Samples older than this are left out; seconds.
+    pub retention_seconds: i64,
+    /// The clock, in seconds.
+    pub now: i64,
+    /// How many cores there are.
+    pub cores: usize,
+}
+
+/// The files that were found.
+#[derive(Debug)]
+pub struct Found {
+    options: LoadOptions,
+    /// By core.
+    hosts: Vec<Vec<HostFiles>>,
+    segments: Vec<Segment>,
+}
+
+/// What the files held for one core.
+#[derive(Debug)]
+pub struct LoadedCore {
+    /// Its hosts.
+    pub shard: Shard,
+    /// Reference logs that were replayed: superfluous once the core has made a checkpoint.
+    pub reference_logs: Vec<ReferenceLogFile>,
+    /// Segments that were replayed, by every core alike: superfluous once all cores have made a checkpoint.
+    pub segments: Vec<InheritedSegment>,
+    /// What was found.
+    pub recovered: Recovered,
+}
+
+/// A `current.wal` that was replayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferenceLogFile {
+    /// The host's directory.
+    pub directory: PathBuf,
+    /// Not all of it could be read: it is kept under another name.
+    pub is_damaged: bool,
+}
+
+/// The files of one host.
+#[derive(Debug)]
+struct HostFiles {
+    cluster: String,
+    host: String,
+    directory: PathBuf,
+    names: Vec<String>,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct Segment {
+    name: SegmentName,
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl Found {
+    /// Looks for files.
+    ///
+    /// # Errors
+    /// A directory that exists cannot be read: path and error.
+    pub fn find(files: &impl Files, options: LoadOptions) -> Result<Self, (PathBuf, io::Error)> {
+        let mut hosts: Vec<Vec<HostFiles>> = (0..options.cores).map(|_| Vec::new()).collect();
+        let root = &options.checkpoints;
+        for host in find_hosts(files, root).map_err(|error| (root.clone(), error))? {
+            hosts[core_of(&host.cluster, &host.host, options.cores)].push(host);
+        }
+        let segments = find_segments(files, &options.log).map_err(|error| (options.log.clone(), error))?;
+        Ok(Self { hosts, segments, options })
+    }
+
+    /// Bytes that all cores together will read.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.hosts.iter().flatten().map(|host| host.bytes).sum::<u64>()
+            + self.segments.iter().map(|segment| segment.bytes).sum::<u64>() * self.options.cores as u64
+    }
+
+    /// Loads one core's shard; `progress` is told of bytes read and samples loaded since its last call.
+    ///
+    /// Damaged files are reported through `tracing`, snapshots among them set aside.
+    pub fn load_core(
+        &self,
+        files: &impl Files,
+        core: usize,
+        mut progress: impl FnMut(u64, u64),
+    ) -> LoadedCore {
+        let LoadOptions { metrics, retention_seconds, now, cores, .. } = &self.options;
+        let mut shard = Shard::new(Arc::clone(metrics), *cores, *retention_seconds);
+        let oldest = now.saturating_sub(*retention_seconds);
+        let mut recovery = Recovery::new(&mut shard, core, *cores, oldest);
+        let mut counted = 0;
+        let mut count = |recovered: Recovered, bytes: u64| {
+            progress(bytes, recovered.samples - counted);
+            counted = recovered.samples;
+        };
+        let mut reference_logs = Vec::new();
+        for host in &self.hosts[core] {
+            reference_logs.extend(load_host(files, &mut recovery, host, *now, *retention_seconds));
+            count(recovery.recovered(), host.bytes);
+        }
+        let mut segments = Vec::new();
+        for segment in &self.segments {
+            segments.extend(load_segment(files, &mut recovery, segment, core == 0));
+            count(recovery.recovered(), segment.bytes);
+        }
+        let recovered = recovery.recovered();
+        LoadedCore { shard, reference_logs, segments, recovered }
+    }
+}
+
+/// Loads a host's files; returns its reference log, if that was read.
+fn load_host(
+    files: &impl Files,
+    recovery: &mut Recovery<'_>,
+    host: &HostFiles,
+    now: i64,
+    retention_seconds: i64,
+) -> Option<ReferenceLogFile> {
+    for snapshot in select(host.names.iter().map(String::as_str), now, retention_seconds) {
+        let path = host.directory.join(snapshot.name);
+        let Some(bytes) = read(files, &path) else { continue };
+        if let Err(error) = recovery.snapshot(&host.cluster, &host.host, snapshot.kind, &bytes) {
+            set_aside(files, &path, &error);
+        }
+    }
+    recovery.snapshots_loaded(&host.cluster, &host.host);
+    if !host.names.iter().any(|name| name == REFERENCE_LOG) {
+        return None;
+    }
+    let path = host.directory.join(REFERENCE_LOG);
+    let bytes = read(files, &path)?;
+    let end = recovery.reference_log(&host.cluster, &host.host, &bytes).end;
+    match end {
+        reference_log::End::Clean => {}
+        reference_log::End::Torn { at } => {
+            tracing::info!("{} ends within a record at byte {at}, as a kill leaves it", path.display());
+        }
+        reference_log::End::Corrupt { at, why } => tracing::error!(
+            "{} is damaged at byte {at}: {why}; what stands before was loaded, the file will be set aside as .corrupt",
+            path.display()
+        ),
+    }
+    let is_damaged = matches!(end, reference_log::End::Corrupt { .. });
+    Some(ReferenceLogFile { directory: host.directory.clone(), is_damaged })
+}
+
+/// Replays a segment; none if that could not be done, and it is left alone. Every core reads every segment; one of them
+/// tells.
+fn load_segment(
+    files: &impl Files,
+    recovery: &mut Recovery<'_>,
+    segment: &Segment,
+    tells: bool,
+) -> Option<InheritedSegment> {
+    let path = segment.path.display();
+    let bytes = read(files, &segment.path)?;
+    let header = SegmentHeader::decode(&bytes);
+    if let Err(error @ HeaderError::Version { .. }) = header {
+        if tells {
+            tracing::error!("{path} was not loaded and is left alone: {error}");
+        }
+        return None;
+    }
+    let outcome = recovery.segment(segment.name.id, &bytes);
+    // One that was never begun has no header; one with blocks must have it.
+    let has_header = header.is_ok() || outcome.counts.blocks == 0;
+    let is_damaged = matches!(outcome.end, End::Corrupt { .. }) || !has_header;
+    if tells {
+        match (outcome.end, header) {
+            (End::Clean, Err(error)) if !has_header => {
+                tracing::error!("{path}: {error}; its blocks were loaded, it will be set aside as .corrupt");
+            }
+            (End::Clean, _) => {}
+            (end @ End::Torn { .. }, _) => tracing::warn!("{path}: {end}"),
+            (end @ End::Corrupt { .. }, _) => {
+                tracing::error!("{path}: {end}; it will be set aside as .corrupt");
+            }
+        }
+    }
+    Some(InheritedSegment { name: segment.name, is_damaged })
+}
+
+/// The bytes of a file; what cannot be read is reported and left alone.
+fn read(files: &impl Files, path: &Path) -> Option<Vec<u8>> {
+    match files.read(path) {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            tracing::error!("{} was not loaded: {error}", path.display());
+            None
+        }
+    }
+}
+
+/// The name that a damaged file gets.
+pub(super) fn corrupt_name(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(CORRUPT_SUFFIX);
+    name.into()
+}
+
+/// Gives a damaged snapshot a name under which nobody reads it.
+fn set_aside(files: &impl Files, path: &Path, error: &impl std::fmt::Display) {
+    let outcome = match files.rename(path, &corrupt_name(path)) {
+        Ok(()) => "set aside as .corrupt".to_owned(),
+        Err(error) => format!("it could not be renamed: {error}"),
+    };
+    tracing::error!("{} is damaged and was not loaded: {error}; {outcome}", path.display());
+}
+
+/// All hosts below the root of the checkpoints. Stray files and names that are no paths of ours are passed over.
+fn find_hosts(files: &impl Files, root: &Path) -> io::Result<Vec<HostFiles>> {
+    let mut hosts = Vec::new();
+    for (cluster, cluster_path) in directories(files, root)? {
+        for (host, directory) in directories(files, &cluster_path)? {
+            let mut found =
+                HostFiles { cluster: cluster.clone(), host, directory, names: Vec::new(), bytes: 0 };
+            for entry in files.read_dir(&found.directory)? {
+                if let (true, Ok(name)) = (entry.is_file, entry.name.into_string()) {
+                    found.bytes += entry.bytes;
+                    found.names.push(name);
+                }
+            }
+            hosts.push(found);
+        }
+    }
+    Ok(hosts)
+}
+
+/// The directories in a directory whose names may be clusters and hosts.
+fn directories(files: &impl Files, path: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in entries(files, path)? {
+        if let (true, Ok(name)) = (entry.is_directory, entry.name.into_string())
+            && is_path_safe(&name)
+        {
+            let directory = path.join(&name);
+            found.push((name, directory));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// All segments of our log, oldest first.
+fn find_segments(files: &impl Files, directory: &Path) -> io::Result<Vec<Segment>> {
+    let mut found = Vec::new();
+    for entry in entries(files, directory)? {
+        if let Some(LogFileName::Log(name)) = LogFileName::parse(&entry.name) {
+            found.push(Segment { name, path: name.log_path(directory), bytes: entry.bytes });
+        }
+    }
+    found.sort_by_key(|segment| segment.name);
+    Ok(found)
+}
+
+/// Everything in a directory; nothing if it does not exist.
+fn entries(files: &impl Files, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
+    match files.read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        result => result,
+    }
+}
