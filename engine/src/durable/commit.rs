@@ -299,7 +299,7 @@ impl<P: Platform> CommitQueue<P> {
     }
 
     /// Draws the line of a checkpoint: blocks appended from now on are in segments with this number or above, all
-    /// others below. Ends the current segment, unless nothing was written to it.
+    /// others below. Ends the current segment, unless no block was written to it.
     ///
     /// # Errors
     /// No segment can be begun, which stops the log; or it was closed.
@@ -309,7 +309,10 @@ impl<P: Platform> CommitQueue<P> {
             match (&state.log, &state.current) {
                 // Nothing is open: whatever comes has a number of its own.
                 (LogState::Failed(_), _) => return Ok(self.0.segments.last_id() + 1),
-                (LogState::Running, Some(current)) if state.offset == 0 => return Ok(current.id),
+                // Nothing but the header.
+                (LogState::Running, Some(current)) if state.offset <= SECTOR_BYTES as u64 => {
+                    return Ok(current.id);
+                }
                 _ => {}
             }
         }

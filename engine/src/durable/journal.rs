@@ -267,10 +267,13 @@ impl<P: Platform, T: 'static> Journal<P, T> {
 
     /// Turns to the writer's current segment, if it is another: its header comes first.
     fn follow_segment(&mut self) {
-        if let Some(id) = self.queue.segment().filter(|id| *id != self.encoder.header().id) {
-            self.encoder.open(header(self.writer, id, self.platform.now_seconds()));
-            self.turn_began_bytes = 0;
+        let Some(id) = self.queue.segment().filter(|id| *id != self.encoder.header().id) else { return };
+        let header = header(self.writer, id, self.platform.now_seconds());
+        self.encoder.open(header);
+        if let Err(error) = self.queue.append(id, &header.encode()) {
+            tracing::debug!("segment {id:016x} not begun: {error}");
         }
+        self.turn_began_bytes = self.encoder.bytes_in_segment();
     }
 
     /// Blocks say how many before them are known to be on disk, by which recovery tells a torn end from damage.
