@@ -13,10 +13,12 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::interrupt;
+
+mod config;
 
 /// Longest time from start to the first accepted connection.
 const START_SECONDS_MAX: u64 = 60;
@@ -105,37 +107,53 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts a daemon and waits until it accepts connections.
+    /// Starts a daemon with the reference's command line and waits until it accepts connections.
     ///
     /// # Errors
     /// See [`DaemonError`].
     pub fn start(start: Start<'_>) -> Result<Self, DaemonError> {
-        let [addr, tcp_addr] = free_addrs().map_err(prepare("looking for free ports"))?;
+        let [addr, tcp_addr] = free_addrs()?;
         let tcp_addr = start.tcp.then_some(tcp_addr);
+        Self::launch(start.scratch_parent, addr, tcp_addr, |scratch| {
+            let config_path = scratch.join("config.json");
+            let config = config::config(&start, scratch, addr, tcp_addr);
+            fs::write(&config_path, format!("{config:#}\n")).map_err(prepare("writing the configuration"))?;
+            let binary = fs::canonicalize(start.binary)
+                .map_err(prepare(format!("looking for the daemon {}", start.binary.display())))?;
+            let mut command = Command::new(binary);
+            command.arg("-config").arg(config_path).args(["-loglevel", "warn"]);
+            Ok(command)
+        })
+    }
+
+    /// Starts any server in a scratch directory and waits until it accepts connections on both addresses.
+    /// `command` makes its command line, and files it needs, for that directory.
+    ///
+    /// # Errors
+    /// See [`DaemonError`].
+    pub fn launch(
+        scratch_parent: Option<&Path>,
+        addr: SocketAddr,
+        tcp_addr: Option<SocketAddr>,
+        command: impl FnOnce(&Path) -> Result<Command, DaemonError>,
+    ) -> Result<Self, DaemonError> {
         let mut kept = interrupt::kept();
-        let parent = start.scratch_parent.map_or_else(std::env::temp_dir, Path::to_path_buf);
+        let parent = scratch_parent.map_or_else(std::env::temp_dir, Path::to_path_buf);
         let scratch = tempfile::Builder::new()
             .prefix("load-")
             .tempdir_in(&parent)
             .map_err(prepare(format!("making a directory in {}", parent.display())))?;
         kept.directory = Some(scratch.path().to_path_buf());
-        let config_path = scratch.path().join("config.json");
-        let config = config(&start, scratch.path(), addr, tcp_addr);
-        fs::write(&config_path, format!("{config:#}\n")).map_err(prepare("writing the configuration"))?;
         let log = File::create(log_path(&scratch)).map_err(prepare("making the log"))?;
         let log_too = log.try_clone().map_err(prepare("making the log"))?;
-        let binary: PathBuf = fs::canonicalize(start.binary)
-            .map_err(prepare(format!("looking for the daemon {}", start.binary.display())))?;
-        let child = Command::new(&binary)
-            .arg("-config")
-            .arg(&config_path)
-            .args(["-loglevel", "warn"])
+        let mut command = command(scratch.path())?;
+        let child = command
             .current_dir(scratch.path())
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(log_too)
             .spawn()
-            .map_err(prepare(format!("starting {}", binary.display())))?;
+            .map_err(prepare(format!("starting {}", command.get_program().display())))?;
         let pid = child.id();
         kept.process = Some(process(pid));
         drop(kept);
@@ -213,40 +231,19 @@ impl Drop for Daemon {
     }
 }
 
-/// The configuration (SPEC section 7): the load's metrics, nothing freed or archived meanwhile.
-fn config(start: &Start<'_>, scratch: &Path, addr: SocketAddr, tcp_addr: Option<SocketAddr>) -> Value {
-    let mut main = json!({"addr": addr.to_string()});
-    if let Some(tcp_addr) = tcp_addr {
-        main["tcp-addr"] = json!(tcp_addr.to_string());
-    }
-    let mut store = json!({
-        "checkpoints": {"file-format": "wal", "directory": scratch.join("checkpoints")},
-        "memory-cap": 0,
-        "retention-in-memory": "48h",
-        "cleanup": {"mode": "delete", "directory": scratch.join("archive")},
-    });
-    merge(&mut main, start.main_json);
-    merge(&mut store, start.store_json);
-    json!({"main": main, "metrics": start.metrics, "metric-store": store})
-}
-
-/// Puts `over` on top of `base`: objects key by key, anything else replaces.
-fn merge(base: &mut Value, over: &Value) {
-    match (base, over) {
-        (Value::Object(base), Value::Object(over)) => {
-            for (key, value) in over {
-                merge(base.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
-        (base, over) => *base = over.clone(),
-    }
-}
-
 /// Two addresses nobody listens on. Both are held while looking, so they differ.
-fn free_addrs() -> io::Result<[SocketAddr; 2]> {
-    let first = TcpListener::bind("127.0.0.1:0")?;
-    let second = TcpListener::bind("127.0.0.1:0")?;
-    Ok([first.local_addr()?, second.local_addr()?])
+///
+/// # Errors
+/// When the system has none.
+pub fn free_addrs() -> Result<[SocketAddr; 2], DaemonError> {
+    let bind =
+        || TcpListener::bind("127.0.0.1:0").and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (first, second) = (bind(), bind());
+    let failed = prepare("looking for free ports");
+    match (first, second) {
+        (Ok((first, _)), Ok((second, _))) => Ok([first, second]),
+        (Err(error), _) | (_, Err(error)) => Err(failed(error)),
+    }
 }
 
 fn log_path(scratch: &TempDir) -> PathBuf {
@@ -257,39 +254,16 @@ fn process(pid: u32) -> Pid {
     Pid::from_raw(pid.cast_signed()).expect("a child has an id above 0")
 }
 
-fn prepare(doing: impl Into<String>) -> impl FnOnce(io::Error) -> DaemonError {
+pub(crate) fn prepare(doing: impl Into<String>) -> impl FnOnce(io::Error) -> DaemonError {
     let doing = doing.into();
     move |source| DaemonError::Prepare { doing, source }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::json;
 
-    #[test]
-    fn extra_json_goes_on_top_of_the_generated_configuration() {
-        let start = Start {
-            binary: Path::new("x"),
-            metrics: &json!({"ipc": {"frequency": 60, "aggregation": "avg"}}),
-            main_json: &json!({"user": "nobody"}),
-            store_json: &json!({"memory-cap": 64, "checkpoints": {"file-format": "json"}, "cores": 1}),
-            scratch_parent: None,
-            tcp: true,
-        };
-        let [addr, tcp_addr] = free_addrs().unwrap();
-        let config = config(&start, Path::new("/scratch"), addr, Some(tcp_addr));
-        assert_ne!(addr, tcp_addr);
-        assert_eq!(config["main"]["addr"], addr.to_string());
-        assert_eq!(config["main"]["tcp-addr"], tcp_addr.to_string());
-        assert_eq!(config["main"]["user"], "nobody");
-        let store = &config["metric-store"];
-        assert_eq!(store["memory-cap"], 64);
-        assert_eq!(store["cores"], 1);
-        assert_eq!(store["retention-in-memory"], "48h");
-        let checkpoints = json!({"file-format": "json", "directory": "/scratch/checkpoints"});
-        assert_eq!(store["checkpoints"], checkpoints);
-        assert_eq!(config["metrics"]["ipc"]["frequency"], 60);
-    }
+    use super::*;
 
     #[test]
     fn a_program_that_ends_at_once_is_reported_with_its_log() {

@@ -125,7 +125,7 @@ impl Options {
             None => Target::Start {
                 binary: path("binary").expect("has a default"),
                 main_json: object(matches, "main-json")?,
-                store_json: object(matches, "store-json")?,
+                store_json: store_json(matches)?,
                 scratch_parent: path("scratch-parent"),
             },
         };
@@ -194,6 +194,15 @@ impl Options {
     }
 }
 
+/// `--store-json`, with `--cores` in it.
+fn store_json(matches: &ArgMatches) -> Result<Value, String> {
+    let mut store = object(matches, "store-json")?;
+    if let Some(&cores) = matches.get_one::<u32>("cores") {
+        store["cores"] = Value::from(cores);
+    }
+    Ok(store)
+}
+
 fn object(matches: &ArgMatches, name: &str) -> Result<Value, String> {
     let Some(text) = matches.get_one::<String>(name) else { return Ok(Value::Object(Default::default())) };
     match serde_json::from_str(text) {
@@ -229,12 +238,20 @@ fn command() -> Command {
         )
         .arg(text("main-json", "JSON", "merged into the section main of its configuration"))
         .arg(text("store-json", "JSON", "merged into the section metric-store of its configuration"))
+        .arg(
+            text(
+                "cores",
+                "N",
+                "cores the daemon uses (metric-store.cores); all of the machine's unless given",
+            )
+            .value_parser(value_parser!(u32).range(1..=1024)),
+        )
         .arg(path("scratch-parent", "DIR", "where the scratch directory is made"))
         .arg(
             text("addr", "HOST:PORT", "drive the daemon that listens here instead")
                 .value_parser(value_parser!(SocketAddr))
                 .requires("pid")
-                .conflicts_with_all(["main-json", "store-json", "scratch-parent"]),
+                .conflicts_with_all(["main-json", "store-json", "scratch-parent", "cores"]),
         )
         .arg(
             text("tcp-addr", "HOST:PORT", "where that daemon takes raw lines")
@@ -312,6 +329,13 @@ mod tests {
         assert_eq!(options.extent, Extent::Intervals(20));
         assert_eq!((options.connections, options.transport), (4, Transport::Http));
         assert_eq!(options.rate_lines_per_second, None);
+    }
+
+    #[test]
+    fn cores_go_into_the_configuration_beside_what_else_is_given() {
+        let options = parse(&["--cores", "1", "--store-json", r#"{"memory-cap": 64}"#]).unwrap();
+        let Target::Start { store_json, .. } = options.target else { panic!("a daemon is started") };
+        assert_eq!(store_json, serde_json::json!({"cores": 1, "memory-cap": 64}));
     }
 
     #[test]

@@ -50,9 +50,11 @@ pub enum RunError {
 
 /// The daemon as the load sees it.
 #[derive(Clone, Copy, Debug)]
-pub struct Daemon {
+pub struct Daemon<'a> {
     /// Where lines go.
     pub addr: SocketAddr,
+    /// Path and query of the requests that carry lines; see [`crate::sender::write_target`].
+    pub write_target: &'a str,
     /// Its process.
     pub pid: u32,
 }
@@ -108,10 +110,10 @@ pub fn run(
     options: &Options,
     site: &Site,
     timeline: Timeline,
-    daemon: Daemon,
+    daemon: Daemon<'_>,
     seed: u64,
 ) -> Result<Outcome, RunError> {
-    let mut workers = worker::workers(options, site, daemon.addr);
+    let mut workers = worker::workers(options, site, daemon.addr, daemon.write_target);
     let mut windows = Vec::new();
     let progress = Progress::default();
     let began = Instant::now();
@@ -144,7 +146,7 @@ pub fn run(
 fn measure(
     workers: &mut [Worker],
     phase: &Phase<'_>,
-    daemon: Daemon,
+    daemon: Daemon<'_>,
     windows: Option<&mut Vec<Window>>,
 ) -> Result<Measured, RunError> {
     for (connection, worker) in workers.iter_mut().enumerate() {

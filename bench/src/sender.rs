@@ -15,7 +15,7 @@ use crate::{
 /// How lines travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// One `POST /api/write` per body; 200 acknowledges it.
+    /// One `POST` per body; 200 (peers: 204) acknowledges it.
     Http,
     /// A stream of lines; the server's orderly close acknowledges all of them.
     Tcp,
@@ -32,7 +32,7 @@ pub enum SendError {
         /// What the system says.
         source: io::Error,
     },
-    /// An answer other than 200.
+    /// An answer that acknowledges nothing.
     #[error("the daemon answered {status}: {text}")]
     Refused {
         /// The status code.
@@ -66,13 +66,19 @@ enum Link {
     Tcp(Option<TcpStream>),
 }
 
-/// The head of a request that posts `body_bytes` bytes of lines; nothing for TCP.
+/// Where a daemon with the reference's API takes lines.
 #[must_use]
-pub fn head(transport: Transport, addr: SocketAddr, body_bytes: usize) -> String {
+pub fn write_target() -> String {
+    format!("/api/write?cluster={CLUSTER}")
+}
+
+/// The head of a request that posts `body_bytes` bytes of lines to `target`; nothing for TCP.
+#[must_use]
+pub fn head(transport: Transport, addr: SocketAddr, target: &str, body_bytes: usize) -> String {
     match transport {
-        Transport::Http => format!(
-            "POST /api/write?cluster={CLUSTER} HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {body_bytes}\r\n\r\n"
-        ),
+        Transport::Http => {
+            format!("POST {target} HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {body_bytes}\r\n\r\n")
+        }
         Transport::Tcp => String::new(),
     }
 }
@@ -120,7 +126,7 @@ impl Sender {
                 if !response.closes {
                     *connection = Some(open);
                 }
-                if response.status != 200 {
+                if !matches!(response.status, 200 | 204) {
                     let text = quote(&response.body);
                     return Err(SendError::Refused { status: response.status, text });
                 }

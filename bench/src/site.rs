@@ -117,6 +117,11 @@ impl Site {
         }
     }
 
+    /// Names of all metrics.
+    pub fn metric_names(&self) -> impl Iterator<Item = &str> {
+        self.thread_metrics.iter().chain(&self.node_metrics).map(String::as_str)
+    }
+
     /// The `metrics` section of a configuration (SPEC section 7): everything the load uses.
     #[must_use]
     pub fn metrics_json(&self, interval_seconds: u32) -> Value {

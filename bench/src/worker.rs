@@ -69,13 +69,15 @@ pub(crate) struct Phase<'a> {
 }
 
 /// Deals the hosts out to the connections and prepares all bodies.
-pub(crate) fn workers(options: &Options, site: &Site, addr: SocketAddr) -> Vec<Worker> {
+pub(crate) fn workers(options: &Options, site: &Site, addr: SocketAddr, write_target: &str) -> Vec<Worker> {
     let connections = options.connections as usize;
     (0..connections)
         .map(|connection| {
             let bodies: Vec<Body> = (0..site.hosts())
                 .filter(|host| *host as usize % connections == connection)
-                .map(|host| Body::new(site, host, |bytes| sender::head(options.transport, addr, bytes)))
+                .map(|host| {
+                    Body::new(site, host, |bytes| sender::head(options.transport, addr, write_target, bytes))
+                })
                 .collect();
             let share = bodies.len() as f64 / f64::from(site.hosts());
             let requests_per_second =
