@@ -42,12 +42,14 @@
 //! [`run`], [`worker`] with [`sender`], [`http`], [`pace`], [`procfs`] → [`verify`] → [`figures`], [`report`].
 
 pub mod body;
+pub mod compare;
 pub mod daemon;
 pub mod figures;
 pub mod http;
 pub mod interrupt;
 pub mod options;
 pub mod pace;
+pub mod peer;
 pub mod procfs;
 pub mod report;
 pub mod run;
