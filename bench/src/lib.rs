@@ -51,6 +51,7 @@ pub mod options;
 pub mod pace;
 pub mod peer;
 pub mod procfs;
+pub mod query_set;
 pub mod report;
 pub mod run;
 pub mod sender;
