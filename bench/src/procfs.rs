@@ -2,7 +2,7 @@
 //!
 //! [`crate::run`] reads it before and after every phase.
 
-use std::{fs, io, time::Duration};
+use std::{collections::BTreeMap, fs, io, time::Duration};
 
 /// What one look at a process shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,28 @@ impl Usage {
             rss_peak_bytes: status_bytes(&status, "VmHWM:").ok_or_else(|| bad("status"))?,
         })
     }
+}
+
+/// CPU time of every thread of a process that runs now, exact to what the scheduler has accounted.
+///
+/// # Errors
+/// When there is no such process, or the kernel keeps no `schedstat`.
+pub fn thread_cpu(pid: u32) -> io::Result<BTreeMap<u32, Duration>> {
+    let mut threads = BTreeMap::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let entry = entry?;
+        let Some(thread) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // A thread may end between listing and reading.
+        let Ok(text) = fs::read_to_string(entry.path().join("schedstat")) else { continue };
+        let nanoseconds = text.split_ascii_whitespace().next().and_then(|field| field.parse().ok());
+        let nanoseconds =
+            nanoseconds.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "bad schedstat"))?;
+        threads.insert(thread, Duration::from_nanos(nanoseconds));
+    }
+    if threads.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "no thread has a readable schedstat"));
+    }
+    Ok(threads)
 }
 
 /// utime + stime of a `stat` file, in clock ticks. The command name may hold spaces and parentheses.
@@ -100,8 +122,9 @@ mod tests {
             sum = block.iter().fold(sum, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
         }
         let after = Usage::of_self().unwrap();
+        assert!(thread_cpu(std::process::id()).unwrap().values().any(|cpu| !cpu.is_zero()));
         assert!(after.cpu > before.cpu, "{before:?} {after:?} {sum}");
         assert!(after.rss_peak_bytes >= before.rss_bytes + (60 << 20), "{before:?} {after:?}");
-        assert!(Usage::of(u32::MAX).is_err());
+        assert!(Usage::of(u32::MAX).is_err() && thread_cpu(u32::MAX).is_err());
     }
 }
