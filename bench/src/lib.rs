@@ -50,6 +50,7 @@ pub mod interrupt;
 pub mod options;
 pub mod pace;
 pub mod peer;
+pub mod plot;
 pub mod probe;
 pub mod procfs;
 pub mod query_set;
