@@ -20,9 +20,19 @@ fmt:
 build:
     cargo build --release --locked
 
-# Criterion benches; the load generator beside them is described in README.md.
+# Criterion benches of the ingest path's stages.
 bench *ARGS:
     cargo bench -p bench {{ARGS}}
+
+# The tables of docs/performance.md, one after the other: about ten minutes. `compare` needs victoria-metrics and influxdb.
+measure:
+    cargo build --release --locked --workspace
+    target/release/stages
+    target/release/load --repeat 5
+    target/release/compare
+    target/release/queries
+    target/release/scaling
+    target/release/plots --directory docs/plots
 
 # The tests that take minutes.
 soak:
