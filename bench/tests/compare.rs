@@ -12,6 +12,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output},
+    time::Duration,
 };
 
 use fake::{Fake, Fault};
@@ -38,6 +39,7 @@ fn fake_daemon() {
     let listener = TcpListener::bind(config["main"]["addr"].as_str().unwrap()).unwrap();
     let fault = match std::env::var("FAKE_FAULT").as_deref() {
         Ok("wrong") => Fault::WrongValue(700),
+        Ok("slow") => Fault::Stall(1, Duration::from_millis(400)),
         Ok("refuse") => Fault::Refuse(2),
         _ => Fault::None,
     };
@@ -65,7 +67,7 @@ fn compare(directory: &Path, other_fault: &str) -> Output {
 #[test]
 fn each_server_gets_every_round_and_the_table_has_ratios() {
     let directory = tempfile::tempdir().unwrap();
-    let output = compare(directory.path(), "none");
+    let output = compare(directory.path(), "slow");
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{table}{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(table.matches("points found").count(), 4, "{table}");
@@ -76,6 +78,11 @@ fn each_server_gets_every_round_and_the_table_has_ratios() {
         assert_eq!(figures[name].as_array().unwrap().len(), 2);
         assert_eq!(figures[name][1]["total"]["lines"], 3.0 * 740.0);
         assert_eq!(figures[name][1]["seed"], 2);
+        for run in figures[name].as_array().unwrap() {
+            // The order changes from round to round; figures stay with their server.
+            let slow = run["total"]["latency_ms_max"].as_f64().unwrap() >= 400.0;
+            assert_eq!(slow, name == "other: theirs", "{name}: {run}");
+        }
     }
 }
 

@@ -88,6 +88,8 @@ fn queries(binary: &std::path::Path, store_json: &Value, time: Duration) -> Resu
     pace::sleep_precisely();
     let mut load = Options::parse(["queries"])?;
     (load.site, load.extent) = (SITE, Extent::Intervals(MINUTES));
+    // Bodies are small here: many connections share commits, or loading would be most of the run.
+    load.connections = 32;
     let site = Site::new(&SITE);
     let mut metrics = site.metrics_json(60);
     metrics[site.line(0).metric]["aggregation"] = json!("sum");
