@@ -38,8 +38,16 @@
 //! - Nothing is believed that was not read back: after each run a sample of series with all their
 //!   intervals, and the last interval of every host's node metrics, are queried and compared with what was sent.
 //!
+//! Beside `load`, built on the same parts and each one command that prints its table (docs/performance.md):
+//!
+//! - `stages` ([`stages`], and the criterion bench `ingest`): every stage of the ingest path in the engine, and an honest limit;
+//! - `compare` ([`compare`], [`peer`]): the same bytes to this daemon, VictoriaMetrics, InfluxDB and other stores;
+//! - `queries` ([`query_set`]): round trips over a day of minutes, and what the largest query does to ingest;
+//! - `scaling` ([`scaling`], [`probe`]): one core against two, and a message-cost model for more;
+//! - `plots` ([`plot`]): latency at fixed rates and throughput over connections and cores, as SVG.
+//!
 //! Modules in the order of a run: [`options`] → [`daemon`] → [`timeline`], [`site`], [`values`], [`body`] →
-//! [`run`], [`worker`] with [`sender`], [`http`], [`pace`], [`procfs`] → [`verify`] → [`figures`], [`report`].
+//! [`session`], [`run`], [`worker`] with [`sender`], [`http`], [`pace`], [`procfs`] → [`verify`] → [`figures`], [`report`].
 
 pub mod body;
 pub mod compare;
