@@ -8,6 +8,14 @@ check:
 test *ARGS:
     cargo test --workspace --locked {{ARGS}}
 
+# The lock-free code under every interleaving.
+loom:
+    .ci/loom
+
+# The engine's unit tests under Miri.
+miri:
+    .ci/miri
+
 # Compiler and clippy warnings as errors.
 lint:
     cargo clippy --workspace --all-targets --locked -- -D warnings

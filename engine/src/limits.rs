@@ -20,6 +20,9 @@ pub const SELECTOR_PART_BYTES_MAX: usize = u16::MAX as usize;
 /// How much of a bad line an error message quotes (SPEC section 2).
 pub const ERROR_QUOTE_BYTES_MAX: usize = 64;
 
+/// Hosts that the host directory copies at once when one of them comes or goes.
+pub const HOSTS_PER_CHUNK_MAX: usize = 64;
+
 /// Default clusters a core keeps keys for.
 pub const CONTEXTS_MAX: usize = 64;
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use engine::durable::checkpoint::Inherited;
 use engine::durable::load::LoadedCore;
 use engine::durable::segments::SegmentOptions;
+use engine::series::directory::{Directory, HostPublisher};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -19,7 +20,7 @@ use crate::api::Api;
 use crate::command_line::CommandLine;
 use crate::core::checkpoint::Checkpoints;
 use crate::core::mesh::{CoreEnds, mesh};
-use crate::core::{Core, Draining, clock_seconds, journal, pump, upkeep};
+use crate::core::{Core, Stopping, clock_seconds, journal, pump, upkeep};
 use crate::durable::RealPlatform;
 use crate::listen::connections::{ConnectionLimits, ConnectionTable};
 use crate::listen::http::{self, HttpLimits};
@@ -196,16 +197,34 @@ fn start_cores(
     loaded: Vec<LoadedCore>,
     stop: &StopFlag,
 ) -> io::Result<Vec<CoreThread>> {
-    let draining = Draining::new(cpus.len());
+    let stopping = Stopping::new(cpus.len());
+    let (directory, publishers) = Directory::new(cpus.len());
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     let inherited = Inherited::new(cpus.len(), loaded[0].segments.clone());
     let mut threads = Vec::new();
-    let parts = mesh(cpus.len()).into_iter().zip(listeners).zip(loaded).zip(cpus);
-    for (((ends, listeners), loaded), &cpu) in parts {
+    let mut cores: Vec<_> = loaded.into_iter().zip(publishers).collect();
+    // Before any core can be asked for the hosts of all.
+    for (loaded, hosts) in &mut cores {
+        hosts.publish(&mut loaded.shard);
+    }
+    let parts = mesh(cpus.len()).into_iter().zip(listeners).zip(cores).zip(cpus);
+    for (((ends, listeners), (loaded, hosts)), &cpu) in parts {
         let (settings, stop) = (Arc::clone(settings), stop.clone());
-        let (draining, inherited) = (draining.clone(), Arc::clone(&inherited));
+        let (stopping, inherited, directory) =
+            (Arc::clone(&stopping), Arc::clone(&inherited), Arc::clone(&directory));
         let index = ends.index;
-        let start = CoreStart { settings, ends, listeners, loaded, seed, stop, draining, inherited };
+        let start = CoreStart {
+            settings,
+            ends,
+            listeners,
+            loaded,
+            directory,
+            hosts,
+            seed,
+            stop,
+            stopping,
+            inherited,
+        };
         let main = move || async move {
             if let Err(error) = start.run().await {
                 critical!("core {index} cannot go on: {error}");
@@ -224,19 +243,23 @@ struct CoreStart {
     ends: CoreEnds,
     listeners: CoreListeners,
     loaded: LoadedCore,
+    directory: Arc<Directory>,
+    hosts: HostPublisher,
     seed: u64,
     stop: StopFlag,
-    draining: Draining,
+    stopping: Arc<Stopping>,
     inherited: Arc<Inherited>,
 }
 
 impl CoreStart {
     /// One core from its start to its end.
     async fn run(self) -> io::Result<()> {
-        let Self { settings, ends, listeners, loaded, seed, stop, draining, inherited } = self;
+        let Self { settings, ends, listeners, loaded, directory, hosts, seed, stop, stopping, inherited } =
+            self;
         let store = &settings.metric_store;
         let cores = ends.cores();
-        let (core, incoming) = Core::new(ends, Arc::clone(&settings.metrics), seed, store.query_values_max);
+        let (core, incoming) =
+            Core::new(ends, Arc::clone(&settings.metrics), directory, seed, store.query_values_max);
         let segments = SegmentOptions::new(
             store.wal.directory.clone(),
             u16::try_from(core.index).map_err(io::Error::other)?,
@@ -263,14 +286,12 @@ impl CoreStart {
             loaded.reference_logs,
         );
         {
-            let (draining, store) = (draining.clone(), store.clone());
-            let core = Rc::clone(&core);
+            let (core, stopping, store) = (Rc::clone(&core), Arc::clone(&stopping), store.clone());
             runtime::spawn("upkeep", async move {
-                upkeep::run(core, checkpoints, &store, has_logs, connections, stop).await;
-                draining.core_drained();
+                upkeep::run(core, checkpoints, &store, has_logs, connections, stop, stopping).await;
             });
         }
-        let journal = pump::run(core, incoming, loaded.shard, journal, draining).await;
+        let journal = pump::run(core, incoming, loaded.shard, journal, hosts, stopping).await;
         journal.close().await.map_err(|error| io::Error::other(error.to_string()))
     }
 }

@@ -7,8 +7,7 @@
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::commit::{CommitError, CommitQueue};
 use super::load::ReferenceLogFile;
@@ -18,27 +17,26 @@ use crate::checkpoint::file_name::{REFERENCE_LOG, snapshot_name, unused_from};
 use crate::memory::save::HostHandedOver;
 use crate::platform::{Platform, remove_if_there, write_atomically};
 use crate::series::tree::LevelId;
+use crate::sync::countdown::Countdown;
 
 /// Files of earlier runs that the first checkpoint of all cores makes superfluous.
 #[derive(Debug)]
 pub struct Inherited {
     /// Cores whose first checkpoint is still to come.
-    missing: AtomicUsize,
-    segments: Mutex<Vec<InheritedSegment>>,
+    missing: Countdown,
+    segments: Vec<InheritedSegment>,
 }
 
 impl Inherited {
     /// Segments replayed at the start, for so many cores.
     #[must_use]
     pub fn new(cores: usize, segments: Vec<InheritedSegment>) -> Arc<Self> {
-        Arc::new(Self { missing: cores.into(), segments: segments.into() })
+        Arc::new(Self { missing: Countdown::new(cores), segments })
     }
 
     /// One more core has made its first checkpoint: the segments, if it was the last.
-    fn one_done(&self) -> Option<Vec<InheritedSegment>> {
-        let last = self.missing.fetch_sub(1, Ordering::AcqRel) == 1;
-        // Locked once in a process's life, by one core.
-        last.then(|| std::mem::take(&mut *self.segments.lock().expect("nobody panics with it")))
+    fn one_done(&self) -> Option<&[InheritedSegment]> {
+        self.missing.arrive().then_some(&self.segments)
     }
 }
 
@@ -166,7 +164,7 @@ impl<P: Platform> Checkpoints<P> {
         if std::mem::take(&mut self.is_first)
             && let Some(inherited) = self.inherited.one_done()
         {
-            segments.remove_inherited(&inherited).await?;
+            segments.remove_inherited(inherited).await?;
         }
         Ok(())
     }

@@ -80,6 +80,17 @@ impl Shard {
         &self.tree
     }
 
+    /// Whether a host may have gained its first or lost its last data since [`Self::take_changed_hosts`].
+    #[must_use]
+    pub(crate) fn have_hosts_changed(&self) -> bool {
+        self.tree.have_hosts_changed()
+    }
+
+    /// The hosts that may have gained their first or lost their last data since the last call.
+    pub(crate) fn take_changed_hosts(&mut self) -> Vec<LevelId> {
+        self.tree.take_changed_hosts()
+    }
+
     /// The series of this number.
     #[must_use]
     pub fn series(&self, id: SeriesId) -> &Series {

@@ -11,6 +11,7 @@ use super::scan;
 use super::text::{Mark, Text};
 use crate::limits;
 use crate::memory::shard::Shard;
+use crate::series::directory::Directory;
 use crate::series::route::core_of;
 
 /// What one core is asked.
@@ -20,6 +21,8 @@ pub struct Question {
     pub request: Arc<QueryRequest>,
     /// Indices of the request's queries whose hosts the core owns.
     pub queries: Vec<u32>,
+    /// For `for-all-nodes`: the hosts the core owns, in name order.
+    pub nodes: Vec<Arc<str>>,
     /// Most values all cores together may answer.
     pub values_max: u64,
 }
@@ -32,26 +35,57 @@ pub struct TooLarge {
     pub values_max: u64,
 }
 
-/// Splits a request: which core answers which of its queries.
+impl Question {
+    /// Whether the core has nothing to answer.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queries.is_empty() && self.nodes.is_empty()
+    }
+}
+
+/// Splits a request: which core answers which of its queries, and for which hosts of `for-all-nodes`.
 ///
 /// # Errors
 /// [`TooLarge`] if it asks for more rows than values may be answered.
-pub fn scatter(request: QueryRequest, cores: usize, values_max: u64) -> Result<Vec<Question>, TooLarge> {
+pub fn scatter(
+    request: QueryRequest,
+    directory: &Directory,
+    values_max: u64,
+) -> Result<Vec<Question>, TooLarge> {
+    let cores = directory.cores();
+    let rows_max = values_max.min(limits::QUERY_ROWS_MAX);
+    let too_large = TooLarge { values_max: rows_max };
     let rows =
         request.queries.iter().fold(0u64, |rows, query| rows.saturating_add(scan::row_count(query) as u64));
-    if rows > values_max.min(limits::QUERY_ROWS_MAX) {
-        return Err(TooLarge { values_max: values_max.min(limits::QUERY_ROWS_MAX) });
-    }
+    let rows_left = rows_max.checked_sub(rows).ok_or(too_large)?;
     let mut queries = vec![Vec::new(); cores];
     for (index, query) in request.queries.iter().enumerate() {
-        let index = u32::try_from(index).map_err(|_| TooLarge { values_max })?;
+        let index = u32::try_from(index).map_err(|_| too_large)?;
         queries[core_of(&request.cluster, &query.host, cores)].push(index);
     }
+    let nodes = all_nodes(&request, directory, rows_left).ok_or(too_large)?;
     let request = Arc::new(request);
     Ok(queries
         .into_iter()
-        .map(|queries| Question { request: Arc::clone(&request), queries, values_max })
+        .zip(nodes)
+        .map(|(queries, nodes)| Question { request: Arc::clone(&request), queries, nodes, values_max })
         .collect())
+}
+
+/// By core, the hosts that `for-all-nodes` means; `None` if they have more than `rows_max` rows.
+fn all_nodes(request: &QueryRequest, directory: &Directory, rows_max: u64) -> Option<Vec<Vec<Arc<str>>>> {
+    let metrics = request.for_all_nodes.as_ref().map_or(0, Vec::len);
+    if metrics == 0 {
+        return Some(vec![Vec::new(); directory.cores()]);
+    }
+    let mut hosts_left = usize::try_from(rows_max / metrics as u64).unwrap_or(usize::MAX);
+    (0..directory.cores())
+        .map(|core| {
+            let hosts = directory.hosts(core, &request.cluster, hosts_left)?;
+            hosts_left -= hosts.len();
+            Some(hosts)
+        })
+        .collect()
 }
 
 /// One query's rows in a [`CoreAnswer`].
@@ -124,9 +158,7 @@ impl CoreQuery {
     pub fn step(&mut self, shard: &Shard) -> Step {
         match self.state {
             State::Listing => {
-                if let Err(error) = self.list_all_nodes(shard) {
-                    return Step::Done(Err(error));
-                }
+                self.list_all_nodes();
                 self.state = State::Counting;
                 Step::More
             }
@@ -223,22 +255,15 @@ impl CoreQuery {
         }
     }
 
-    fn list_all_nodes(&mut self, shard: &Shard) -> Result<(), TooLarge> {
-        let request = &self.question.request;
-        let Some(metrics) = &request.for_all_nodes else { return Ok(()) };
-        let Some(cluster) = shard.tree().find([&*request.cluster]) else { return Ok(()) };
-        let rows_max = limits::QUERY_ROWS_MAX.min(self.question.values_max);
-        for host in shard.tree().children(cluster) {
-            if (self.all_nodes.len() + metrics.len()) as u64 > rows_max {
-                return Err(TooLarge { values_max: rows_max });
-            }
-            let host = shard.tree().level(host).name();
-            self.all_nodes.extend(metrics.iter().map(|metric| Query {
+    /// The queries of `for-all-nodes`. How many there may be was checked when the request was split.
+    fn list_all_nodes(&mut self) {
+        let Question { request, nodes, .. } = &self.question;
+        for host in nodes {
+            self.all_nodes.extend(request.for_all_nodes.iter().flatten().map(|metric| Query {
                 metric: metric.clone(),
-                host: host.to_owned(),
+                host: String::from(&**host),
                 ..Query::default()
             }));
         }
-        Ok(())
     }
 }

@@ -25,6 +25,8 @@ pub struct Level {
     series: Vec<(MetricId, SeriesId)>,
     /// How many series at or below this level hold data.
     live: u32,
+    /// A host that is in [`Tree::changed_hosts`].
+    is_noted: bool,
 }
 
 impl Level {
@@ -52,6 +54,8 @@ impl Level {
 pub struct Tree {
     levels: Vec<Level>,
     series_count: u32,
+    /// Hosts that became visible or invisible, each once, until the host directory takes them.
+    changed_hosts: Vec<LevelId>,
 }
 
 /// The level above all clusters.
@@ -59,8 +63,15 @@ pub const ROOT: LevelId = LevelId(0);
 
 impl Default for Tree {
     fn default() -> Self {
-        let root = Level { name: "".into(), parent: None, children: Vec::new(), series: Vec::new(), live: 0 };
-        Self { levels: vec![root], series_count: 0 }
+        let root = Level {
+            name: "".into(),
+            parent: None,
+            children: Vec::new(),
+            series: Vec::new(),
+            live: 0,
+            is_noted: false,
+        };
+        Self { levels: vec![root], series_count: 0, changed_hosts: Vec::new() }
     }
 }
 
@@ -128,6 +139,7 @@ impl Tree {
                     children: Vec::new(),
                     series: Vec::new(),
                     live: 0,
+                    is_noted: false,
                 });
                 self.levels[parent.0 as usize].children.insert(index, id);
                 id
@@ -159,12 +171,42 @@ impl Tree {
         self.count_live(level, |live| live - 1);
     }
 
+    /// Whether [`Self::take_changed_hosts`] would return any.
+    pub(crate) fn have_hosts_changed(&self) -> bool {
+        !self.changed_hosts.is_empty()
+    }
+
+    /// The hosts that became visible or invisible since the last call, and perhaps the other way again.
+    pub(crate) fn take_changed_hosts(&mut self) -> Vec<LevelId> {
+        let hosts = std::mem::take(&mut self.changed_hosts);
+        hosts.iter().for_each(|host| self.levels[host.0 as usize].is_noted = false);
+        hosts
+    }
+
     fn count_live(&mut self, level: LevelId, count: impl Fn(u32) -> u32) {
+        // On the way up: the level one below and the one two below, where they became visible or invisible.
+        let (mut below, mut two_below) = (None, None);
         let mut next = Some(level);
         while let Some(id) = next {
             let level = &mut self.levels[id.0 as usize];
+            let was_live = level.is_live();
             level.live = count(level.live);
+            let changed = (level.is_live() != was_live).then_some(id);
             next = level.parent;
+            if id == ROOT
+                && let Some(host) = two_below
+            {
+                self.note_host(host);
+            }
+            (below, two_below) = (changed, below);
+        }
+    }
+
+    fn note_host(&mut self, host: LevelId) {
+        let level = &mut self.levels[host.0 as usize];
+        if !level.is_noted {
+            level.is_noted = true;
+            self.changed_hosts.push(host);
         }
     }
 
@@ -200,6 +242,26 @@ mod tests {
         tree.lost_data(socket);
         assert_eq!(tree.find(["c"]), None);
         assert_eq!(tree.children(ROOT).count(), 0);
+    }
+
+    #[test]
+    fn hosts_that_appear_or_vanish_are_noted_once() {
+        let mut tree = Tree::default();
+        let deep = tree.declare_level(["c", "h", "socket0", "memctrl0"]);
+        let other = tree.declare_level(["c", "g", "socket0"]);
+        let hosts = [tree.declare_level(["c", "h"]), tree.declare_level(["c", "g"])];
+        assert!(!tree.have_hosts_changed());
+        tree.gained_data(deep);
+        tree.gained_data(hosts[0]);
+        tree.gained_data(other);
+        assert_eq!(tree.take_changed_hosts(), hosts);
+        tree.lost_data(deep);
+        assert!(!tree.have_hosts_changed(), "the host has data of its own");
+        tree.lost_data(hosts[0]);
+        tree.gained_data(deep);
+        tree.lost_data(deep);
+        assert_eq!(tree.take_changed_hosts(), [hosts[0]]);
+        assert!(!tree.have_hosts_changed());
     }
 
     #[test]

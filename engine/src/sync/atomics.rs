@@ -1,5 +1,9 @@
-//! The atomics of this folder: the standard library's, or loom's in a model.
+//! The atomics of this folder: the standard library's and crossbeam's, or loom's in a model.
+//!
+//! crossbeam-epoch has loom's atomics inside it when it is built with `--cfg crossbeam_loom`, so the models run
+//! the real reclamation.
 
+pub(super) use crossbeam_epoch::{Atomic as EpochPointer, Guard, Owned, pin, unprotected};
 #[cfg(loom)]
 pub(super) use loom::{
     cell::UnsafeCell,

@@ -8,6 +8,7 @@
 use std::mem::MaybeUninit;
 
 use super::atomics::{Arc, AtomicUsize, Ordering, UnsafeCell};
+use super::fault::{Fault, is_on, ordering};
 
 /// Keeps the two positions on cache lines of their own.
 #[derive(Debug)]
@@ -40,6 +41,9 @@ impl<T> Ring<T> {
 
 impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
+        if is_on(Fault::MailboxForgetsItsRest) {
+            return;
+        }
         let put = self.put.0.load(Ordering::Relaxed);
         let mut taken = self.taken.0.load(Ordering::Relaxed);
         while taken != put {
@@ -88,8 +92,9 @@ impl<T> Sender<T> {
         if put.wrapping_sub(self.taken) < capacity {
             return true;
         }
-        self.taken = self.ring.taken.0.load(Ordering::Acquire);
-        put.wrapping_sub(self.taken) < capacity
+        let order = ordering(Ordering::Acquire, Fault::MailboxTakenReadRelaxed, Ordering::Relaxed);
+        self.taken = self.ring.taken.0.load(order);
+        put.wrapping_sub(self.taken) < capacity || is_on(Fault::MailboxNotBounded)
     }
 
     /// Puts a message in.
@@ -104,7 +109,8 @@ impl<T> Sender<T> {
         // SAFETY: there is room, so the receiver is done with this slot and will not look at it before `put` is
         // stored; there is one sender, and it is borrowed exclusively.
         self.ring.slot(put).with_mut(|slot| unsafe { (*slot).write(message) });
-        self.ring.put.0.store(put.wrapping_add(1), Ordering::Release);
+        let order = ordering(Ordering::Release, Fault::MailboxPutRelaxed, Ordering::Relaxed);
+        self.ring.put.0.store(put.wrapping_add(1), order);
         Ok(())
     }
 }
@@ -112,17 +118,15 @@ impl<T> Sender<T> {
 impl<T> Receiver<T> {
     /// Takes the oldest message out.
     pub fn receive(&mut self) -> Option<T> {
-        let taken = self.ring.taken.0.load(Ordering::Relaxed);
-        if taken == self.put {
-            self.put = self.ring.put.0.load(Ordering::Acquire);
-            if taken == self.put {
-                return None;
-            }
+        if self.is_empty() {
+            return None;
         }
+        let taken = self.ring.taken.0.load(Ordering::Relaxed);
         // SAFETY: `put` is beyond `taken`, so the sender filled this slot and will not touch it before `taken` is
         // stored; there is one receiver, and it is borrowed exclusively.
         let message = self.ring.slot(taken).with(|slot| unsafe { (*slot).assume_init_read() });
-        self.ring.taken.0.store(taken.wrapping_add(1), Ordering::Release);
+        let order = ordering(Ordering::Release, Fault::MailboxTakenRelaxed, Ordering::Relaxed);
+        self.ring.taken.0.store(taken.wrapping_add(1), order);
         Some(message)
     }
 
@@ -131,7 +135,8 @@ impl<T> Receiver<T> {
     pub fn is_empty(&mut self) -> bool {
         let taken = self.ring.taken.0.load(Ordering::Relaxed);
         if taken == self.put {
-            self.put = self.ring.put.0.load(Ordering::Acquire);
+            let order = ordering(Ordering::Acquire, Fault::MailboxPutReadRelaxed, Ordering::Relaxed);
+            self.put = self.ring.put.0.load(order);
         }
         taken == self.put
     }

@@ -17,6 +17,7 @@ use engine::query::gather::{GatheredPiece, gather};
 use engine::query::request::{HealthRequest, QueryRequest, parse_selectors};
 use engine::query::scatter::{CoreQuery, Step, scatter};
 use engine::query::text::Piece;
+use engine::series::directory::{Directory, HostPublisher};
 use engine::series::route::{Router, core_of};
 
 /// Nulls written out before a test gives up on an answer: no test asks for so many on purpose.
@@ -55,6 +56,8 @@ pub(crate) struct Written {
 /// All cores of a daemon.
 pub(crate) struct Store {
     pub(crate) shards: Vec<Shard>,
+    directory: Arc<Directory>,
+    publishers: Vec<HostPublisher>,
     routers: Vec<Router>,
     accepting: usize,
 }
@@ -68,7 +71,10 @@ impl Store {
     /// An empty store on so many cores.
     pub(crate) fn new(metrics: &Arc<Metrics>, cores: usize, retention_seconds: i64) -> Self {
         let seed = |core| 0x5eed + core as u64;
+        let (directory, publishers) = Directory::new(cores);
         Self {
+            directory,
+            publishers,
             shards: (0..cores).map(|_| Shard::new(Arc::clone(metrics), cores, retention_seconds)).collect(),
             routers: (0..cores).map(|core| Router::new(Arc::clone(metrics), cores, seed(core))).collect(),
             accepting: 0,
@@ -117,6 +123,7 @@ impl Store {
             let part = self.shards[core].apply(source, &batch, now, None);
             applied.stored += part.stored;
             applied.too_old += part.too_old;
+            self.publishers[core].publish(&mut self.shards[core]);
         }
     }
 
@@ -130,7 +137,7 @@ impl Store {
 
     /// A query that was read before. The limit holds for each core's part and for their sum.
     pub(crate) fn query_parsed(&self, request: QueryRequest, values_max: u64) -> Answer {
-        let Ok(questions) = scatter(request, self.shards.len(), values_max) else {
+        let Ok(questions) = scatter(request, &self.directory, values_max) else {
             return Answer::bad_request();
         };
         let mut answers = Vec::new();
@@ -169,9 +176,10 @@ impl Store {
         let (Some(to), Ok(selectors)) = (to, parse_selectors(body)) else { return Answer::bad_request() };
         let mut freed = 0;
         for selector in &selectors {
-            for shard in &mut self.shards {
+            for (shard, publisher) in self.shards.iter_mut().zip(&mut self.publishers) {
                 if let Some(level) = shard.tree().find(selector.iter().map(String::as_str)) {
                     freed += shard.free_before(level, to);
+                    publisher.publish(shard);
                 }
             }
         }

@@ -32,14 +32,11 @@ pub async fn query(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResp
     let body = whole_body(request).await?;
     let query = QueryRequest::parse(&body).map_err(Refusal::bad_request)?;
     drop(body);
-    let all_nodes = query.for_all_nodes.is_some();
-    let questions = scatter(query, core.cores(), core.query_values_max).map_err(Refusal::bad_request)?;
+    let questions = scatter(query, &core.directory, core.query_values_max).map_err(Refusal::bad_request)?;
 
     let call = Call::new(&core);
-    for (owner, question) in questions.iter().enumerate() {
-        if all_nodes || !question.queries.is_empty() {
-            call.want(owner, Work::Query(question.clone())).await;
-        }
+    for (owner, question) in questions.iter().enumerate().filter(|(_, question)| !question.is_empty()) {
+        call.want(owner, Work::Query(question.clone())).await;
     }
     let mut answers: Vec<CoreAnswer> = questions.iter().map(|_| CoreAnswer::default()).collect();
     for (owner, reply) in call.replies().await {

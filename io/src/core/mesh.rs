@@ -9,7 +9,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use engine::sync::doorbell::Doorbell;
@@ -24,10 +23,8 @@ const MAILBOX_MESSAGES: usize = 32;
 #[derive(Debug)]
 struct Shared {
     bells: Vec<Bell>,
-    /// By sender · cores + receiver: the sender found the mailbox full and waits to be rung.
-    /// Writers: the sender (true), the receiver (false). AcqRel swaps: of "flag raised, then looked again" and
-    /// "message taken, then flag read" one sees the other.
-    starved: Vec<AtomicBool>,
+    /// By sender · cores + receiver: the sender found the mailbox full and waits for room, of which the receiver tells it.
+    starved: Vec<Doorbell>,
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +70,7 @@ pub fn mesh(cores: usize) -> Vec<CoreEnds> {
     // Never freed: wakers of one core are dropped nowhere but on it, and a process has one mesh.
     let shared: &'static Shared = Box::leak(Box::new(Shared {
         bells: (0..cores).map(|_| Bell::default()).collect(),
-        starved: (0..cores * cores).map(|_| AtomicBool::new(false)).collect(),
+        starved: (0..cores * cores).map(|_| Doorbell::default()).collect(),
     }));
     let mut ends: Vec<CoreEnds> = (0..cores)
         .map(|index| CoreEnds { index, senders: Vec::new(), receivers: Vec::new(), shared })
@@ -136,11 +133,7 @@ impl Outgoing {
     fn poll_room(&self, core: usize, context: &Context<'_>) -> Poll<()> {
         let has_room =
             || self.replies.borrow()[core].is_empty() && self.senders.borrow_mut()[core].0.has_room();
-        if has_room() {
-            return Poll::Ready(());
-        }
-        self.shared.starved[self.index * self.cores() + core].swap(true, Ordering::AcqRel);
-        if has_room() {
+        if has_room() || !self.shared.starved[self.index * self.cores() + core].may_sleep(has_room) {
             return Poll::Ready(());
         }
         self.waiting_for_room.borrow_mut().push(context.waker().clone());
@@ -194,14 +187,12 @@ impl Outgoing {
         let mut senders = self.senders.borrow_mut();
         for (core, queue) in self.replies.borrow_mut().iter_mut().enumerate() {
             let sender = &mut senders[core].0;
+            let starved = &self.shared.starved[self.index * self.shared.bells.len() + core];
             let mut sent = 0;
-            while !queue.is_empty() && sender.has_room() {
+            while !queue.is_empty() && (sender.has_room() || !starved.may_sleep(|| sender.has_room())) {
                 let event = queue.pop_front().expect("not empty");
                 assert!(sender.send(event).is_ok(), "there is room");
                 sent += 1;
-            }
-            if !queue.is_empty() {
-                self.shared.starved[self.index * self.shared.bells.len() + core].swap(true, Ordering::AcqRel);
             }
             if sent > 0 {
                 self.replies_waiting.set(self.replies_waiting.get() - sent);
@@ -232,7 +223,7 @@ impl Incoming {
     /// Messages of `from` were taken: if it waited for room, it is rung.
     pub(super) fn made_room(&self, from: usize) {
         let starved = &self.shared.starved[from * self.cores() + self.index];
-        if starved.swap(false, Ordering::AcqRel) {
+        if starved.ring() {
             self.shared.ring(from);
         }
     }
@@ -248,9 +239,7 @@ impl Incoming {
             }
             let waker = bell.waker.get_or_init(|| context.waker().clone());
             debug_assert!(waker.will_wake(context.waker()), "a pump is one task for its whole life");
-            bell.doorbell.going_to_sleep();
-            if self.receivers.iter_mut().any(|receiver| !receiver.0.is_empty()) {
-                bell.doorbell.awake();
+            if !bell.doorbell.may_sleep(|| self.receivers.iter_mut().any(|receiver| !receiver.0.is_empty())) {
                 return Poll::Ready(());
             }
             slept = true;

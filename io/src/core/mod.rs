@@ -20,7 +20,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine::config::Metrics;
 use engine::durable::journal::Free;
+use engine::series::directory::Directory;
 use engine::series::route::{Router, Sample};
+use engine::sync::countdown::Countdown;
 
 use self::calls::Calls;
 use self::event::CallId;
@@ -37,6 +39,8 @@ pub struct Core {
     pub index: usize,
     /// Most values a query may answer.
     pub query_values_max: u64,
+    /// The hosts of all cores.
+    pub(crate) directory: Arc<Directory>,
     pub(crate) router: RefCell<Router>,
     pub(crate) outgoing: Outgoing,
     pub(crate) calls: Calls,
@@ -61,6 +65,7 @@ impl Core {
     pub fn new(
         ends: CoreEnds,
         metrics: Arc<Metrics>,
+        directory: Arc<Directory>,
         seed: u64,
         query_values_max: u64,
     ) -> (Rc<Self>, mesh::Incoming) {
@@ -70,6 +75,7 @@ impl Core {
         let core = Self {
             index,
             query_values_max,
+            directory,
             router: RefCell::new(Router::new(metrics, cores, seed)),
             outgoing,
             calls: Calls::default(),
@@ -113,26 +119,20 @@ pub fn clock_seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Counts down the cores whose connections are still open; the pumps run until it is zero.
-#[derive(Clone, Debug)]
-pub struct Draining(Arc<std::sync::atomic::AtomicUsize>);
+/// How far the cores are in their stop.
+#[derive(Debug)]
+pub struct Stopping {
+    /// Cores that may still send samples. At zero every sample of every connection is in its owner's shard: now
+    /// each makes its last checkpoint.
+    pub(crate) undelivered: Countdown,
+    /// Cores that have not made their last checkpoint. At zero the pumps end.
+    pub(crate) unsaved: Countdown,
+}
 
-impl Draining {
-    /// So many cores have connections.
+impl Stopping {
+    /// So many cores run.
     #[must_use]
-    pub fn new(cores: usize) -> Self {
-        Self(Arc::new(cores.into()))
-    }
-
-    /// One core's connections are closed.
-    pub fn core_drained(&self) {
-        // AcqRel: what the core sent before this is in the mailboxes when a pump reads zero.
-        self.0.fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
-    }
-
-    /// Whether all are.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.0.load(std::sync::atomic::Ordering::Acquire) == 0
+    pub fn new(cores: usize) -> Arc<Self> {
+        Arc::new(Self { undelivered: Countdown::new(cores), unsaved: Countdown::new(cores) })
     }
 }

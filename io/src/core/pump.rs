@@ -5,16 +5,18 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::memory::shard::Shard;
+use engine::series::directory::HostPublisher;
 use futures_lite::FutureExt;
 
 use super::event::{CallId, CoreEvent, Request, Work};
 use super::job::Job;
 use super::journal::Journal;
 use super::mesh::Incoming;
-use super::{Core, Draining};
+use super::{Core, Stopping};
 use crate::runtime::{next_tick, yield_if_needed, yield_now};
 
 /// Events taken from one core before the next has its turn.
@@ -32,7 +34,7 @@ struct RunningJob {
     job: Job,
 }
 
-/// Runs a core's pump until no core has connections any more.
+/// Runs a core's pump until every core has made its last checkpoint.
 ///
 /// Returns the log, which holds nothing that is not acknowledged.
 pub async fn run(
@@ -40,11 +42,12 @@ pub async fn run(
     mut incoming: Incoming,
     mut shard: Shard,
     mut journal: Journal,
-    draining: Draining,
+    mut hosts: HostPublisher,
+    stopping: Arc<Stopping>,
 ) -> Journal {
     let mut jobs: VecDeque<RunningJob> = VecDeque::new();
     loop {
-        let over = draining.is_over();
+        let over = stopping.unsaved.is_over();
         journal.begin_turn().await;
         let mut busy = false;
         for from in 0..incoming.cores() {
@@ -72,12 +75,14 @@ pub async fn run(
                 busy = true;
             }
         }
+        // Before anybody can be told that a sample is stored: replies to writes come after this or from other tasks.
+        hosts.publish(&mut shard);
         journal.end_block(&shard);
         for (from, call, free) in core.recorded_frees.borrow_mut().drain(..) {
             busy = true;
             jobs.push_back(RunningJob { from, call, job: Job::new(Work::Free(free), &shard) });
         }
-        busy |= work(&core, &mut shard, &mut jobs);
+        busy |= work(&core, &mut shard, &mut hosts, &mut jobs);
         core.outgoing.flush();
         if busy {
             // The connections have their turn: with jobs under way always, else when they ask for it.
@@ -92,14 +97,18 @@ pub async fn run(
 }
 
 /// Works on jobs for a slice of time; returns whether there were any.
-fn work(core: &Core, shard: &mut Shard, jobs: &mut VecDeque<RunningJob>) -> bool {
+fn work(core: &Core, shard: &mut Shard, hosts: &mut HostPublisher, jobs: &mut VecDeque<RunningJob>) -> bool {
     if jobs.is_empty() {
         return false;
     }
     let until = Instant::now() + JOB_SLICE;
     while let Some(mut running) = jobs.pop_front() {
         match (0..JOB_STEPS).find_map(|_| running.job.step(shard)) {
-            Some(reply) => core.outgoing.send_reply(running.from, running.call, reply),
+            Some(reply) => {
+                // A free may have left hosts without data: gone from the directory before it is replied to.
+                hosts.publish(shard);
+                core.outgoing.send_reply(running.from, running.call, reply);
+            }
             // Round robin: a short job does not wait for a long one.
             None => jobs.push_back(running),
         }

@@ -1,14 +1,15 @@
 //! What a core does on its own: checkpoints, retention, and the last checkpoint at a stop (SPEC section 6).
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::calls::Call;
 use super::checkpoint::{self, Checkpoints};
-use super::event::Work;
-use super::{Core, clock_seconds};
+use super::event::{Request, Work};
+use super::{Core, Stopping, clock_seconds};
 use crate::listen::connections::ConnectionTable;
-use crate::runtime::{StopFlag, sleep};
+use crate::runtime::{StopFlag, next_tick, sleep};
 use crate::settings::MetricStore;
 
 /// Time between two looks at what is due.
@@ -18,7 +19,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Bound of that time.
 const RETRY_INTERVAL_MAX: Duration = Duration::from_secs(300);
 
-/// Runs until the daemon stops and this core's connections are closed and its data is in snapshots.
+/// Runs until the daemon stops, no core has connections any more, and this core's data is in snapshots.
 ///
 /// `has_logs`: logs of an earlier run were replayed, which a checkpoint makes superfluous, so one is due at once.
 pub async fn run(
@@ -28,6 +29,7 @@ pub async fn run(
     has_logs: bool,
     connections: Rc<ConnectionTable>,
     stop: StopFlag,
+    stopping: Arc<Stopping>,
 ) {
     let mut checkpoint_due =
         Instant::now() + if has_logs { Duration::ZERO } else { store.checkpoint_interval };
@@ -56,7 +58,27 @@ pub async fn run(
         }
     }
     connections.drained().await;
+    deliver(&core).await;
+    stopping.undelivered.arrive();
+    while !stopping.undelivered.is_over() {
+        next_tick().await;
+    }
     checkpoint::run(&core, &mut checkpoints).await;
+    stopping.unsaved.arrive();
+}
+
+/// Waits until everything this core has sent is in its owners' shards.
+///
+/// A connection that was dropped has not waited for that. Messages keep their order, so an empty batch behind them
+/// is replied to when they are done.
+async fn deliver(core: &Rc<Core>) {
+    let call = Call::new(core);
+    for owner in 0..core.cores() {
+        core.outgoing.room(owner).await;
+        let batch = core.router.borrow_mut().seal(owner, Vec::new());
+        call.request_now(owner, Request::Write(batch));
+    }
+    call.replies().await;
 }
 
 /// Frees what is older than the retention.

@@ -56,6 +56,8 @@ pub struct ConnectionTable {
     next_id: Cell<u64>,
     refused: Cell<u64>,
     swept: Cell<u64>,
+    /// The daemon stops and the last connection is gone.
+    closed: Cell<bool>,
     warn_rate: RateLimit,
 }
 
@@ -102,14 +104,18 @@ impl ConnectionTable {
             next_id: Cell::new(0),
             refused: Cell::new(0),
             swept: Cell::new(0),
+            closed: Cell::new(false),
             warn_rate: RateLimit::new(WARN_INTERVAL),
         });
         spawn("connection sweep", sweep_until_gone(Rc::downgrade(&table), stop));
         table
     }
 
-    /// Takes a new connection in. `None`: the table is full; drop the stream.
+    /// Takes a new connection in. `None`: the table is full, or [drained](Self::drained); drop the stream.
     pub fn register(self: &Rc<Self>, stream: &Stream) -> Option<ConnectionHandle> {
+        if self.closed.get() {
+            return None;
+        }
         if self.open.borrow().len() >= self.limits.connections_max {
             self.refused.set(self.refused.get() + 1);
             if let Some(more) = self.warn_rate.allow(now_ms()) {
@@ -152,11 +158,13 @@ impl ConnectionTable {
         self.swept.get()
     }
 
-    /// Resolves when no connection is open (looks at every tick).
+    /// Resolves when no connection is open (looks at every tick). From then on none is taken in: the listener may
+    /// see the stop flag a moment later than whoever waits here.
     pub async fn drained(&self) {
         while self.open() > 0 {
             next_tick().await;
         }
+        self.closed.set(true);
     }
 
     /// Signals every stalled connection; once the stop flag is up, asks the others to finish.

@@ -2,18 +2,16 @@
 //!
 //! Beside the sample's way: listeners stop accepting, connections finish the request in flight, the pump drains.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
+
+use engine::sync::flag::Flag;
 
 use super::next_tick;
 
 /// A flag that goes from down to up once. Clones share it; any thread may raise or read it.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag {
-    // Writers: any thread, once. Readers: all. Release/Acquire, so that what was written before the stop is seen after it.
-    raised: Arc<AtomicBool>,
+    raised: Arc<Flag>,
 }
 
 impl StopFlag {
@@ -25,13 +23,13 @@ impl StopFlag {
 
     /// Raises the flag; raising it again changes nothing.
     pub fn set(&self) {
-        self.raised.store(true, Ordering::Release);
+        self.raised.raise();
     }
 
     /// Whether the flag is up.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        self.raised.load(Ordering::Acquire)
+        self.raised.is_raised()
     }
 
     /// Resolves at the first tick of this core after the flag was raised (about 5 ms), at once if it is up.
