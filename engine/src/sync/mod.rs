@@ -5,5 +5,6 @@
 //! and its orderings.
 
 mod atomics;
+pub mod budget;
 pub mod doorbell;
 pub mod mailbox;
