@@ -236,7 +236,13 @@ impl CoreStart {
         let Self { settings, ends, listeners, loaded, seed, stop, draining, inherited } = self;
         let store = &settings.metric_store;
         let cores = ends.cores();
-        let (core, incoming) = Core::new(ends, Arc::clone(&settings.metrics), seed, store.query_values_max);
+        let (core, incoming) = Core::new(
+            ends,
+            Arc::clone(&settings.metrics),
+            seed,
+            store.query_values_max,
+            store.series_max as usize,
+        );
         let segments = SegmentOptions::new(
             store.wal.directory.clone(),
             u16::try_from(core.index).map_err(io::Error::other)?,
