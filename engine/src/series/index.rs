@@ -191,4 +191,17 @@ mod tests {
             assert_eq!(index.find(all, |_| false), None);
         }
     }
+
+    /// Segments of very different depths: first all names are under one 64th of the hashes.
+    #[test]
+    fn a_shallow_segment_is_split_under_a_deep_directory() {
+        let mut index = Index::default();
+        let skewed = |number| if number < 20_000 { hash(number) >> 6 } else { hash(number) };
+        (0..60_000).for_each(|number| index.insert(skewed(number), number));
+        assert!(
+            (0..60_000).all(|number| index.find(skewed(number), |found| found == number) == Some(number))
+        );
+        let depths = index.segments.iter().map(|segment| segment.depth);
+        assert!(depths.clone().max() > depths.min().map(|depth| depth + 3));
+    }
 }
