@@ -26,6 +26,11 @@ pub const HOSTS_PER_CHUNK_MAX: usize = 64;
 /// Default clusters a core keeps keys for.
 pub const CONTEXTS_MAX: usize = 64;
 
+/// With a limit of series: keys a core remembers for each of them, so that tags in another order do no harm.
+pub const KEYS_PER_SERIES_MAX: usize = 4;
+/// Keys a core remembers however few series there may be.
+pub const KEYS_MAX_MIN: usize = 1024;
+
 /// Longest cluster or host: each becomes the name of a directory.
 pub const PATH_NAME_BYTES_MAX: usize = 255;
 

@@ -258,8 +258,14 @@ impl CoreStart {
             self;
         let store = &settings.metric_store;
         let cores = ends.cores();
-        let (core, incoming) =
-            Core::new(ends, Arc::clone(&settings.metrics), directory, seed, store.query_values_max);
+        let (core, incoming) = Core::new(
+            ends,
+            Arc::clone(&settings.metrics),
+            directory,
+            seed,
+            store.query_values_max,
+            store.series_max as usize,
+        );
         let segments = SegmentOptions::new(
             store.wal.directory.clone(),
             u16::try_from(core.index).map_err(io::Error::other)?,

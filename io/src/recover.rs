@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use engine::durable::load::{Found, LoadOptions, LoadedCore};
+use engine::sync::budget::Budget;
 
 use crate::durable::RealFiles;
 use crate::settings::Settings;
@@ -29,6 +30,7 @@ pub fn load(settings: &Settings, cores: usize, now: i64) -> Result<Vec<LoadedCor
         retention_seconds: store.retention_seconds(),
         now,
         cores,
+        series: Budget::new(store.series_max as usize),
     };
     let found = Found::find(&RealFiles, options)
         .map_err(|(path, error)| format!("cannot read {}: {error}", path.display()))?;

@@ -76,6 +76,35 @@ fn a_sample_of_the_far_future_is_rejected_and_the_batch_kept() {
 }
 
 #[test]
+fn series_beyond_the_limit_are_dropped_with_a_warning_and_the_batch_kept() {
+    let mut daemon = Daemon::start_with(|config| {
+        config["metric-store"]["max-series"] = json!(3);
+        config["metric-store"]["cores"] = json!(2);
+    });
+    let minute = minute();
+    let line = |host: u32, time| format!("cpu_load,cluster=c,hostname=h{host} value={host} {time}\n");
+    let stored = |daemon: &Daemon| {
+        let found =
+            |host: &u32| !points(daemon, "c", &format!("h{host}"), "cpu_load", 0, minute + 60).is_empty();
+        (0..6).filter(found).collect::<Vec<u32>>()
+    };
+    daemon.write(line(0, minute - 60) + &line(1, minute - 60));
+    daemon.write((0..6).map(|host| line(host, minute)).collect::<String>());
+    let kept = stored(&daemon);
+    assert_eq!((kept.len(), &kept[..2]), (3, &[0, 1][..]), "the first series, and one more");
+    assert_eq!(points(&daemon, "c", "h1", "cpu_load", 0, minute + 60), [(minute - 60, 1.0), (minute, 1.0)]);
+    let log = daemon.log();
+    assert!(log.contains("<4>") && log.contains("max-series is 3"), "the warning names the limit: {log}");
+
+    // What was accepted comes back, and counts.
+    daemon.stop();
+    daemon.restart();
+    assert_eq!(stored(&daemon), kept);
+    daemon.write((0..6).map(|host| line(host, minute)).collect::<String>());
+    assert_eq!(stored(&daemon), kept);
+}
+
+#[test]
 fn late_samples_are_accepted_anywhere_within_retention() {
     let daemon = Daemon::start();
     let minute = minute();

@@ -10,7 +10,8 @@ use engine::config::{Aggregation, Metric, Metrics};
 use engine::limits;
 use engine::line::decode::{BadLine, Counts, LineStream, Outbox};
 use engine::line::error::LineError;
-use engine::series::route::{Declaration, Router};
+use engine::series::declare::Declarations;
+use engine::series::route::Router;
 use libfuzzer_sys::fuzz_target;
 
 const NOW: i64 = 1_700_000_000;
@@ -47,7 +48,7 @@ fn decode<'a>(router: &mut Router, pieces: impl Iterator<Item = &'a [u8]>, bad_l
     Decoded { result, counts: stream.counts, samples }
 }
 
-fn declarations(router: &mut Router) -> Vec<Vec<Declaration>> {
+fn declarations(router: &mut Router) -> Vec<Declarations> {
     (0..CORES).map(|core| router.seal(core, Vec::new()).declarations).collect()
 }
 
@@ -74,7 +75,7 @@ fuzz_target!(|data: &[u8]| {
     // Once more: now every key is known.
     let again = decode(&mut router, std::iter::once(body), bad_line);
     assert_eq!(again, whole, "lines seen before mean the same");
-    assert!(declarations(&mut router).iter().all(Vec::is_empty));
+    assert!(declarations(&mut router).iter().all(Declarations::is_empty));
 
     assert!(bad_line == BadLine::Stop || whole.result.is_ok());
     if let Err(error) = &whole.result {
@@ -89,12 +90,13 @@ fuzz_target!(|data: &[u8]| {
             assert!((-limits::TIME_SECONDS_MAX..=NOW + limits::FUTURE_SECONDS_MAX).contains(&time));
         }
     }
-    for declaration in series.iter().flatten() {
-        let [cluster, host, ..] = &declaration.path[..] else { panic!("a host is two levels deep") };
+    for declared in series.iter().flat_map(Declarations::iter) {
+        let names: Vec<&str> = declared.path().collect();
+        let [cluster, host, ..] = names[..] else { panic!("a host is two levels deep") };
         for name in [cluster, host] {
             assert!(
                 !name.is_empty()
-                    && **name != *"."
+                    && name != "."
                     && !name.contains(['/', '\\', '\0'])
                     && !name.contains("..")
             );

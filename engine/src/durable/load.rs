@@ -19,6 +19,7 @@ use crate::platform::{DirectoryEntry, Files};
 use crate::recovery::{Recovered, Recovery};
 use crate::reference_log;
 use crate::series::route::core_of;
+use crate::sync::budget::Budget;
 use crate::wal::replay::End;
 use crate::wal::segment::{HeaderError, SegmentHeader};
 
@@ -37,6 +38,8 @@ pub struct LoadOptions {
     pub now: i64,
     /// How many cores there are.
     pub cores: usize,
+    /// The series that all cores together may take once they run. What is loaded counts, but is not refused.
+    pub series: Budget,
 }
 
 /// The files that were found.
@@ -118,8 +121,9 @@ impl Found {
         core: usize,
         mut progress: impl FnMut(u64, u64),
     ) -> LoadedCore {
-        let LoadOptions { metrics, retention_seconds, now, cores, .. } = &self.options;
+        let LoadOptions { metrics, retention_seconds, now, cores, series, .. } = &self.options;
         let mut shard = Shard::new(Arc::clone(metrics), *cores, *retention_seconds);
+        shard.limit_series(series.clone());
         let oldest = now.saturating_sub(*retention_seconds);
         let mut recovery = Recovery::new(&mut shard, core, *cores, oldest);
         let mut counted = 0;

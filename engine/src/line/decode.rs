@@ -9,8 +9,8 @@ use super::key::{self, UnsafeName};
 use super::{timestamp, value};
 use crate::config::MetricId;
 use crate::limits;
-use crate::series::route::{ContextId, Declaration, Router, Sample};
-use crate::series::table::Target;
+use crate::series::route::{ContextId, Router, Sample};
+use crate::series::table::{Absent, Target};
 
 /// What becomes of a stream after a bad line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Counts {
     pub unconfigured: u64,
     /// Lines whose cluster or host can never become a path.
     pub unsafe_names: u64,
+    /// Lines of new series when there are too many already: this core remembers no more keys.
+    pub beyond_limit: u64,
     /// Lines further ahead of the clock than [`limits::FUTURE_SECONDS_MAX`].
     pub future: u64,
     /// Bad lines that were skipped.
@@ -179,6 +181,8 @@ const STAMP_BYTES: usize = 11;
 enum Found {
     Target(Target),
     Unsafe(UnsafeName),
+    /// There are too many keys.
+    BeyondLimit,
 }
 
 impl<'a> Walk<'a> {
@@ -209,10 +213,10 @@ impl<'a> Walk<'a> {
         let mut at = 0;
         while at < region.len() {
             let rest = &region[at..];
-            let line = if let Some((target, length)) =
+            let line = if let Some((target, value_at)) =
                 self.router.contexts[self.context.index()].table.predict(rest)
             {
-                self.fields(rest, length).map(|(value, time, end)| {
+                self.value_and_time(rest, value_at).map(|(value, time, end)| {
                     self.sample(target, time, value);
                     end
                 })
@@ -267,8 +271,10 @@ impl<'a> Walk<'a> {
         let length = key::key_length(text);
         let raw = &text[..length];
         let found = match self.router.contexts[self.context.index()].table.find(raw) {
-            Some(target) => Found::Target(target),
-            None => self.declare(raw, metric).map_err(|(offset, fault)| (indent + offset, fault))?,
+            Ok(target) => Found::Target(target),
+            Err(absent) => {
+                self.declare(raw, absent, metric).map_err(|(offset, fault)| (indent + offset, fault))?
+            }
         };
         match found {
             Found::Target(target) => {
@@ -277,28 +283,51 @@ impl<'a> Walk<'a> {
                 self.sample(target, time, value);
                 Ok(Some(indent + end))
             }
-            Found::Unsafe(name) => {
+            refused => {
                 let Some(end) = skip_line(text, open_quote) else { return Ok(None) };
                 check_length(indent + end)?;
-                self.counts.unsafe_names += 1;
-                self.counts.first_unsafe.get_or_insert(name);
+                if let Found::Unsafe(name) = refused {
+                    self.counts.unsafe_names += 1;
+                    self.counts.first_unsafe.get_or_insert(name);
+                } else {
+                    self.counts.beyond_limit += 1;
+                }
                 Ok(Some(indent + end))
             }
         }
     }
 
     /// Reads a key seen for the first time.
-    fn declare(&mut self, raw: &[u8], metric: MetricId) -> Result<Found, (usize, Fault)> {
-        let context = &self.router.contexts[self.context.index()];
-        let parts = key::parse(raw, &context.cluster)?;
-        if let Err(name) = parts.check_names() {
+    fn declare(&mut self, raw: &[u8], absent: Absent, metric: MetricId) -> Result<Found, (usize, Fault)> {
+        let context = self.context.index();
+        // Taken out for as long as the router declares.
+        let cluster = std::mem::take(&mut self.router.contexts[context].cluster);
+        let found = self.declare_in(&cluster, raw, absent, metric);
+        self.router.contexts[context].cluster = cluster;
+        found
+    }
+
+    fn declare_in(
+        &mut self,
+        cluster_default: &str,
+        raw: &[u8],
+        absent: Absent,
+        metric: MetricId,
+    ) -> Result<Found, (usize, Fault)> {
+        let key = key::parse(raw, cluster_default)?;
+        // Names that were declared just before are good.
+        if !self.router.is_recent(&key.cluster, &key.host)
+            && let Err(name) = key.check_names()
+        {
             return Ok(Found::Unsafe(name));
         }
-        let path =
-            [Some(&*parts.cluster), Some(&*parts.host), parts.scope.as_deref(), parts.subscope.as_deref()];
-        let declaration = Declaration { path: path.into_iter().flatten().map(Into::into).collect(), metric };
-        let target = self.router.declare(declaration);
-        self.router.contexts[self.context.index()].table.insert(raw, target);
+        if self.router.is_full() {
+            return Ok(Found::BeyondLimit);
+        }
+        let below = [&key.scope, &key.subscope].into_iter().flatten();
+        let below = below.map(|scope| [&*scope.kind, &*scope.id]);
+        let target = self.router.declare(&key.cluster, &key.host, below, metric);
+        self.router.contexts[self.context.index()].table.insert(absent, raw, target);
         Ok(Found::Target(target))
     }
 
@@ -315,7 +344,12 @@ impl<'a> Walk<'a> {
         if line.len() < at + FIELD.len() || line[at..at + FIELD.len()] != *FIELD {
             return Err((at, field_fault(&line[at..])));
         }
-        at += FIELD.len();
+        self.value_and_time(line, at + FIELD.len())
+    }
+
+    /// Reads what stands behind `value=`, which ends at `at`.
+    #[inline]
+    fn value_and_time(&mut self, line: &[u8], mut at: usize) -> Result<(f64, i64, usize), (usize, Fault)> {
         let (value, value_length) = value::parse(&line[at..]).map_err(|fault| (at, fault))?;
         at += value_length;
         while line.get(at) == Some(&b' ') {

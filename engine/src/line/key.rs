@@ -16,9 +16,25 @@ pub struct Key<'a> {
     /// The `hostname` (or `host`) tag; empty if there is none.
     pub host: Cow<'a, str>,
     /// `type` ‖ `type-id`, if the series is below the host's level.
-    pub scope: Option<String>,
+    pub scope: Option<Scope<'a>>,
     /// `stype` ‖ `stype-id`, if there is one below that.
-    pub subscope: Option<String>,
+    pub subscope: Option<Scope<'a>>,
+}
+
+/// The name of a level below a host: both parts, one behind the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope<'a> {
+    /// The tag `type` or `stype`.
+    pub kind: Cow<'a, str>,
+    /// The tag `type-id` or `stype-id`.
+    pub id: Cow<'a, str>,
+}
+
+impl Scope<'_> {
+    /// Bytes of both parts.
+    fn len(&self) -> usize {
+        self.kind.len() + self.id.len()
+    }
 }
 
 /// A cluster or host that can never become a path (SPEC section 2).
@@ -59,26 +75,27 @@ pub fn is_path_safe(name: &str) -> bool {
 /// Where the measurement name ends: at the first unescaped comma or space.
 #[must_use]
 pub fn measurement_length(text: &[u8]) -> usize {
-    find_unescaped(text, |byte| matches!(byte, b',' | b' ' | b'\n')).unwrap_or(text.len())
+    unescaped(text, memchr::memchr3_iter(b',', b' ', b'\n', text)).unwrap_or(text.len())
 }
 
 /// Where measurement and tags end: at the first unescaped space, or at the end of the line.
 #[must_use]
 pub fn key_length(text: &[u8]) -> usize {
-    find_unescaped(text, |byte| matches!(byte, b' ' | b'\n')).unwrap_or(text.len())
+    unescaped(text, memchr::memchr2_iter(b' ', b'\n', text)).unwrap_or(text.len())
 }
 
-/// The first byte that `wanted` accepts and no backslash precedes.
+/// The first comma or equals sign that no backslash precedes.
+fn separator(text: &[u8]) -> Option<usize> {
+    unescaped(text, memchr::memchr2_iter(b',', b'=', text))
+}
+
+/// The first of the places found that no backslash precedes.
 ///
 /// A backslash escapes exactly the byte behind it, and only if that byte is special; so `\\ ` is a
 /// backslash and an escaped space. Newlines cannot be escaped.
-fn find_unescaped(text: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
-    let mut previous = 0;
-    text.iter().position(|&byte| {
-        let found = wanted(byte) && (previous != b'\\' || byte == b'\n');
-        previous = byte;
-        found
-    })
+#[inline]
+fn unescaped(text: &[u8], mut found: impl Iterator<Item = usize>) -> Option<usize> {
+    found.find(|&at| at == 0 || text[at - 1] != b'\\' || text[at] == b'\n')
 }
 
 /// Takes the backslashes off escaped `,`, ` ` and, in tags, `=`.
@@ -121,47 +138,49 @@ pub fn parse<'a>(raw: &'a [u8], cluster_default: &'a str) -> Result<Key<'a>, (us
     let (mut kind, mut kind_id) = (Cow::Borrowed(""), Cow::Borrowed(""));
     let (mut subkind, mut subkind_id) = (Cow::Borrowed(""), Cow::Borrowed(""));
 
+    // Mostly all of it is text without backslashes; then its parts need not be looked at one by one.
+    let plain = str::from_utf8(raw).ok().filter(|_| memchr::memchr(b'\\', raw).is_none());
     let mut at = measurement_length(raw);
     while at < raw.len() {
         // `at` is on the comma before a tag.
         at += 1;
-        let tag = &raw[at..];
-        if tag.is_empty() {
+        if at == raw.len() {
             return Err((at, Fault::TagMissing));
         }
-        let tag_length = find_unescaped(tag, |byte| byte == b',').unwrap_or(tag.len());
-        let tag = &tag[..tag_length];
-        let equals = find_unescaped(tag, |byte| byte == b'=').ok_or((at, Fault::TagEqualsMissing))?;
-        let (name, value) = (&tag[..equals], &tag[equals + 1..]);
-        if name.is_empty() {
-            return Err((at, Fault::TagEmpty));
+        let name_at = at;
+        let equals = separator(&raw[at..]).map(|length| at + length).filter(|&at| raw[at] == b'=');
+        let equals = equals.ok_or((name_at, Fault::TagEqualsMissing))?;
+        let value_at = equals + 1;
+        at = separator(&raw[value_at..]).map_or(raw.len(), |length| value_at + length);
+        if equals == name_at {
+            return Err((name_at, Fault::TagEmpty));
         }
-        let value_at = at + equals + 1;
-        if value.is_empty() {
+        if raw.get(at) == Some(&b'=') {
+            return Err((at, Fault::TagEqualsUnescaped));
+        }
+        if at == value_at {
             return Err((value_at, Fault::TagEmpty));
         }
-        if let Some(second) = find_unescaped(value, |byte| byte == b'=') {
-            return Err((value_at + second, Fault::TagEqualsUnescaped));
-        }
-        let target = match &*unescape(name, true) {
-            b"cluster" => Some(&mut cluster),
-            b"hostname" | b"host" => Some(&mut host),
-            b"type" => Some(&mut kind),
-            b"type-id" => Some(&mut kind_id),
-            b"stype" => Some(&mut subkind),
-            b"stype-id" => Some(&mut subkind_id),
-            _ => None,
+        let name = &raw[name_at..equals];
+        let name = if plain.is_some() { Cow::Borrowed(name) } else { unescape(name, true) };
+        let target = match &*name {
+            b"cluster" => &mut cluster,
+            b"hostname" | b"host" => &mut host,
+            b"type" => &mut kind,
+            b"type-id" => &mut kind_id,
+            b"stype" => &mut subkind,
+            b"stype-id" => &mut subkind_id,
+            _ => continue,
         };
-        if let Some(target) = target {
-            *target = text(unescape(value, true)).ok_or((value_at, Fault::NotUtf8))?;
-        }
-        at += tag_length;
+        *target = match plain {
+            Some(plain) => Cow::Borrowed(&plain[value_at..at]),
+            None => text(unescape(&raw[value_at..at], true)).ok_or((value_at, Fault::NotUtf8))?,
+        };
     }
 
-    let scope =
-        (kind != "node" && !(kind.is_empty() && kind_id.is_empty())).then(|| format!("{kind}{kind_id}"));
-    let subscope = (scope.is_some() && !(subkind.is_empty() && subkind_id.is_empty()))
-        .then(|| format!("{subkind}{subkind_id}"));
+    let scope = (kind != "node").then_some(Scope { kind, id: kind_id }).filter(|scope| scope.len() > 0);
+    let subscope = Scope { kind: subkind, id: subkind_id };
+    let subscope = (scope.is_some() && subscope.len() > 0).then_some(subscope);
     if [&scope, &subscope].into_iter().flatten().any(|part| part.len() > limits::SELECTOR_PART_BYTES_MAX) {
         return Err((0, Fault::SelectorTooLong));
     }
@@ -181,9 +200,14 @@ mod tests {
 
     type Names = (String, String, Option<String>, Option<String>);
 
+    fn joined(scope: Option<Scope<'_>>) -> Option<String> {
+        scope.map(|scope| format!("{}{}", scope.kind, scope.id))
+    }
+
     fn names(raw: &str) -> Result<Names, (usize, Fault)> {
-        parse(raw.as_bytes(), "default")
-            .map(|key| (key.cluster.into_owned(), key.host.into_owned(), key.scope, key.subscope))
+        parse(raw.as_bytes(), "default").map(|key| {
+            (key.cluster.into_owned(), key.host.into_owned(), joined(key.scope), joined(key.subscope))
+        })
     }
 
     #[test]

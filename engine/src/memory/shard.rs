@@ -7,8 +7,10 @@ use super::chain::{Chain, Written};
 use super::pool::Pool;
 use super::retention::FreeWork;
 use crate::config::{MetricId, Metrics};
+use crate::series::chunks::Chunks;
 use crate::series::route::Batch;
-use crate::series::tree::{LevelId, SeriesId, Tree};
+use crate::series::tree::{LevelId, Path, SeriesId, Tree};
+use crate::sync::budget::Budget;
 use crate::wal::encode::SegmentEncoder;
 
 /// A series: where it hangs in the tree, and its data.
@@ -40,6 +42,8 @@ pub struct Applied {
     pub stored: u64,
     /// Late samples older than the retention, dropped.
     pub too_old: u64,
+    /// Samples of series that were too many, dropped.
+    pub beyond_limit: u64,
 }
 
 /// The hosts of one core.
@@ -47,12 +51,16 @@ pub struct Applied {
 pub struct Shard {
     metrics: Arc<Metrics>,
     tree: Tree,
-    series: Vec<Series>,
+    series: Chunks<Series>,
     pool: Pool,
     /// By sending core: the series behind its numbers.
-    links: Vec<Vec<SeriesId>>,
+    links: Vec<Chunks<SeriesId>>,
     retention_seconds: i64,
+    budget: Budget,
 }
+
+/// In the place of a series that was refused; the tree has none of this number.
+const REFUSED: SeriesId = SeriesId(u32::MAX);
 
 impl Shard {
     /// An empty shard that takes batches from so many cores.
@@ -61,11 +69,23 @@ impl Shard {
         Self {
             metrics,
             tree: Tree::default(),
-            series: Vec::new(),
+            series: Chunks::default(),
             pool: Pool::default(),
-            links: (0..cores).map(|_| Vec::new()).collect(),
+            links: (0..cores).map(|_| Chunks::default()).collect(),
             retention_seconds,
+            budget: Budget::new(0),
         }
+    }
+
+    /// Takes new series only as long as the budget, which all shards share, is not used up.
+    pub fn limit_series(&mut self, budget: Budget) {
+        self.budget = budget;
+    }
+
+    /// Bytes of memory of tree and links, those to spare included; not of the buffers.
+    #[must_use]
+    pub fn names_bytes(&self) -> usize {
+        self.tree.bytes() + self.links.iter().map(Chunks::bytes).sum::<usize>()
     }
 
     /// The configured metrics.
@@ -112,9 +132,13 @@ impl Shard {
         self.declare_all(source, batch);
         let oldest = now.saturating_sub(self.retention_seconds);
         let mut applied = Applied::default();
+        let links = &self.links[source];
         for sample in &batch.samples {
-            let id = self.links[source][sample.link as usize];
-            let series = &mut self.series[id.0 as usize];
+            let id = links[sample.link as usize];
+            let Some(series) = self.series.get_mut(id.0 as usize) else {
+                applied.beyond_limit += 1;
+                continue;
+            };
             let was_empty = series.chain.is_empty();
             if series.chain.write(sample.time, sample.value, oldest, &mut self.pool) == Written::TooOld {
                 applied.too_old += 1;
@@ -133,9 +157,9 @@ impl Shard {
 
     /// Takes the names that a batch declares, and nothing else of it.
     pub fn declare_all(&mut self, source: usize, batch: &Batch) {
-        for declaration in &batch.declarations {
-            let id = self.declare_path(declaration.path.iter().map(|name| &**name), declaration.metric);
-            self.links[source].push(id);
+        for declared in batch.declarations.iter() {
+            let id = self.declare_within_budget(declared.path(), declared.metric);
+            self.links[source].push(id.unwrap_or(REFUSED));
         }
     }
 
@@ -143,6 +167,9 @@ impl Shard {
     pub fn record(&self, source: usize, batch: &Batch, log: &mut SegmentEncoder) {
         for sample in &batch.samples {
             let id = self.links[source][sample.link as usize];
+            if id == REFUSED {
+                continue;
+            }
             self.record_sample(id, sample.time, sample.value, log);
         }
     }
@@ -156,14 +183,19 @@ impl Shard {
         log.sample(id.0, time, value);
     }
 
-    /// The series of a metric at a path of names, created if it is missing.
-    pub(crate) fn declare_path<'a>(
-        &mut self,
-        path: impl IntoIterator<Item = &'a str>,
-        metric: MetricId,
-    ) -> SeriesId {
-        let level = self.tree.declare_level(path);
-        self.declare(level, metric)
+    /// The series of a metric at a path of names, created if it is missing, whatever the budget: what was
+    /// acknowledged in an earlier life is not refused now.
+    pub(crate) fn declare_path<'a>(&mut self, path: impl Path<'a>, metric: MetricId) -> SeriesId {
+        self.find_or_create(path, metric, |budget| {
+            budget.take_always();
+            true
+        })
+        .expect("it is not refused")
+    }
+
+    /// The series of a metric at a path of names, created if it is missing and the budget has room for it.
+    fn declare_within_budget<'a>(&mut self, path: impl Path<'a>, metric: MetricId) -> Option<SeriesId> {
+        self.find_or_create(path, metric, Budget::take)
     }
 
     /// Stores a sample that was acknowledged in an earlier life, however late it is; `run_start`: it is the first
@@ -185,13 +217,25 @@ impl Shard {
         &mut self.series[id.0 as usize].chain
     }
 
-    fn declare(&mut self, level: LevelId, metric: MetricId) -> SeriesId {
-        let (id, new) = self.tree.declare_series(level, metric);
-        if new {
-            let frequency = self.metrics.get(metric).frequency;
-            self.series.push(Series { level, metric, chain: Chain::new(frequency) });
+    /// A series that is missing is created if `may_create` lets it.
+    fn find_or_create<'a>(
+        &mut self,
+        path: impl Path<'a>,
+        metric: MetricId,
+        may_create: impl FnOnce(&Budget) -> bool,
+    ) -> Option<SeriesId> {
+        let level = self.tree.declared(path.clone());
+        if let Some(id) = level.and_then(|level| self.tree.series(level, metric)) {
+            return Some(id);
         }
-        id
+        if !may_create(&self.budget) {
+            return None;
+        }
+        let level = level.unwrap_or_else(|| self.tree.declare_level(path));
+        let id = self.tree.declare_series(level, metric);
+        let frequency = self.metrics.get(metric).frequency;
+        self.series.push(Series { level, metric, chain: Chain::new(frequency) });
+        Some(id)
     }
 
     /// Frees every buffer at or below a level that ends before `to`; returns how many.

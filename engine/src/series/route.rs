@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 
+use super::declare::Declarations;
 use super::table::{KeyTable, Target};
 use crate::config::{MetricId, Metrics};
 use crate::limits;
@@ -23,20 +24,11 @@ pub struct Sample {
     pub value: f64,
 }
 
-/// The names behind a sender's number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Declaration {
-    /// Cluster, host, and one or two levels below it.
-    pub path: Vec<Box<str>>,
-    /// The metric.
-    pub metric: MetricId,
-}
-
 /// What one core sends to another (or to itself) at once.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// New series, numbered on from the last one declared on this way.
-    pub declarations: Vec<Declaration>,
+    pub declarations: Declarations,
     /// Samples in the order of their lines.
     pub samples: Vec<Sample>,
 }
@@ -71,7 +63,7 @@ pub(crate) struct Context {
 struct Link {
     declared: u32,
     /// Declared, but not yet taken along by a batch.
-    waiting: Vec<Declaration>,
+    waiting: Declarations,
 }
 
 /// One core's knowledge of where series go.
@@ -81,6 +73,10 @@ pub struct Router {
     pub(crate) contexts: Vec<Context>,
     links: Vec<Link>,
     seed: u64,
+    /// More keys than this are not remembered, but refused.
+    keys_max: usize,
+    /// The host named last and its core: the next series mostly has the same.
+    recent: (String, usize),
 }
 
 impl Router {
@@ -91,7 +87,35 @@ impl Router {
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, cores: usize, seed: u64) -> Self {
         assert!((1..=usize::from(u16::MAX)).contains(&cores));
-        Self { metrics, contexts: Vec::new(), links: (0..cores).map(|_| Link::default()).collect(), seed }
+        Self {
+            metrics,
+            contexts: Vec::new(),
+            links: (0..cores).map(|_| Link::default()).collect(),
+            seed,
+            keys_max: usize::MAX,
+            recent: (String::new(), 0),
+        }
+    }
+
+    /// Bounds the keys for a store that takes at most so many series (0: as many as come).
+    ///
+    /// Which series are too many only their owners know. But this core must not remember without end what they refuse.
+    pub fn limit_series(&mut self, series_max: usize) {
+        if series_max > 0 {
+            self.keys_max =
+                series_max.saturating_mul(limits::KEYS_PER_SERIES_MAX).saturating_add(limits::KEYS_MAX_MIN);
+        }
+    }
+
+    /// Whether no further key may be remembered.
+    pub(crate) fn is_full(&self) -> bool {
+        self.contexts.iter().map(|context| context.table.len()).sum::<usize>() >= self.keys_max
+    }
+
+    /// Bytes of memory of what is remembered of series, what is to spare included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.contexts.iter().map(|context| context.table.bytes()).sum()
     }
 
     /// How many cores there are.
@@ -119,14 +143,38 @@ impl Router {
         ContextId(last)
     }
 
-    /// Numbers a series that no key named before.
-    pub(crate) fn declare(&mut self, declaration: Declaration) -> Target {
-        let core = core_of(&declaration.path[0], &declaration.path[1], self.links.len());
+    /// Numbers a series that no key named before: cluster and host, and the levels below, in two parts each.
+    pub(crate) fn declare<'a>(
+        &mut self,
+        cluster: &'a str,
+        host: &'a str,
+        below: impl Iterator<Item = [&'a str; 2]>,
+        metric: MetricId,
+    ) -> Target {
+        let core = self.core_of_recent(cluster, host);
         let link = &mut self.links[core];
         let target = Target { core: core as u16, link: link.declared };
         link.declared = link.declared.checked_add(1).expect("fewer than 2^32 series");
-        link.waiting.push(declaration);
+        link.waiting.push([[cluster, ""], [host, ""]].into_iter().chain(below), metric);
         target
+    }
+
+    /// Whether these are the cluster and host of the last series that was declared.
+    pub(crate) fn is_recent(&self, cluster: &str, host: &str) -> bool {
+        // Names of clusters and hosts that were declared have no slash.
+        let rest = self.recent.0.strip_prefix(cluster).and_then(|rest| rest.strip_prefix('/'));
+        rest == Some(host)
+    }
+
+    /// As [`core_of`].
+    fn core_of_recent(&mut self, cluster: &str, host: &str) -> usize {
+        if !self.is_recent(cluster, host) {
+            let (name, core) = &mut self.recent;
+            name.clear();
+            name.extend([cluster, "/", host]);
+            *core = core_of(cluster, host, self.links.len());
+        }
+        self.recent.1
     }
 
     /// Makes a batch for `core` of `samples`, with all declarations it needs.

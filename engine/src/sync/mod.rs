@@ -5,6 +5,7 @@
 //! and its orderings. `fault` weakens them one at a time, to show that the models would notice.
 
 mod atomics;
+pub mod budget;
 pub mod countdown;
 pub mod doorbell;
 pub mod fault;

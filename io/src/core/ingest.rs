@@ -37,6 +37,7 @@ pub struct Ingest {
     outbox: Outbox,
     call: Call,
     too_old: u64,
+    beyond_series_max: u64,
     /// Why an owner did not store something.
     refused: Option<NotWritten>,
     /// Bytes decoded since the core's other tasks had their turn.
@@ -54,6 +55,7 @@ impl Ingest {
             outbox: Outbox::new(core.cores()),
             call: Call::new(core),
             too_old: 0,
+            beyond_series_max: 0,
             refused: None,
             turn_bytes: 0,
         }
@@ -127,6 +129,7 @@ impl Ingest {
             match reply {
                 Reply::Written(applied, list) => {
                     self.too_old += applied.too_old;
+                    self.beyond_series_max += applied.beyond_limit;
                     self.core.put_spare_list(list);
                 }
                 Reply::NotWritten(why, list) => {
@@ -142,7 +145,8 @@ impl Ingest {
     pub fn report(&mut self) {
         let counts = std::mem::take(&mut self.stream.counts);
         let too_old = std::mem::take(&mut self.too_old);
-        self.core.warn_rejected(&counts, too_old);
+        let beyond_series_max = std::mem::take(&mut self.beyond_series_max) + counts.beyond_limit;
+        self.core.warn_rejected(&counts, too_old, beyond_series_max);
     }
 }
 
@@ -157,7 +161,7 @@ impl Drop for Ingest {
 
 impl Core {
     /// Warns of rejected lines, at most once per kind and interval.
-    fn warn_rejected(&self, counts: &Counts, too_old: u64) {
+    fn warn_rejected(&self, counts: &Counts, too_old: u64, beyond_series_max: u64) {
         let now_ms = crate::runtime::now_ms();
         let warnings = &self.warnings;
         if counts.unsafe_names > 0
@@ -185,6 +189,15 @@ impl Core {
         {
             tracing::warn!(
                 "{too_old} late samples dropped: older than retention-in-memory ({more} such warnings suppressed)"
+            );
+        }
+        self.beyond_series_max.set(self.beyond_series_max.get() + beyond_series_max);
+        if beyond_series_max > 0
+            && let Some(more) = warnings.beyond_series_max.allow(now_ms)
+        {
+            let series_max = self.series_max;
+            tracing::warn!(
+                "{beyond_series_max} samples of new series dropped: metric-store.max-series is {series_max}; raise it, or look for clients that make names up ({more} such warnings suppressed)"
             );
         }
         if let Some(error) = &counts.first_bad

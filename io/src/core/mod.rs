@@ -13,7 +13,7 @@ pub mod mesh;
 pub mod pump;
 pub mod upkeep;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -48,6 +48,10 @@ pub struct Core {
     pub(crate) recorded_frees: RefCell<Vec<(usize, CallId, Free)>>,
     spare: RefCell<Vec<Vec<Sample>>>,
     warnings: Warnings,
+    /// How many series there may be; 0 = as many as come.
+    series_max: usize,
+    /// Samples of series beyond that, which connections of this core sent since the start.
+    beyond_series_max: Cell<u64>,
 }
 
 /// One limiter for each kind of warning that input can cause.
@@ -56,6 +60,7 @@ struct Warnings {
     unsafe_name: RateLimit,
     future: RateLimit,
     too_old: RateLimit,
+    beyond_series_max: RateLimit,
     bad_line: RateLimit,
 }
 
@@ -68,15 +73,18 @@ impl Core {
         directory: Arc<Directory>,
         seed: u64,
         query_values_max: u64,
+        series_max: usize,
     ) -> (Rc<Self>, mesh::Incoming) {
         let index = ends.index;
         let cores = ends.cores();
         let (outgoing, incoming) = ends.split();
+        let mut router = Router::new(metrics, cores, seed);
+        router.limit_series(series_max);
         let core = Self {
             index,
             query_values_max,
             directory,
-            router: RefCell::new(Router::new(metrics, cores, seed)),
+            router: RefCell::new(router),
             outgoing,
             calls: Calls::default(),
             recorded_frees: RefCell::default(),
@@ -85,8 +93,11 @@ impl Core {
                 unsafe_name: RateLimit::new(WARN_INTERVAL),
                 future: RateLimit::new(WARN_INTERVAL),
                 too_old: RateLimit::new(WARN_INTERVAL),
+                beyond_series_max: RateLimit::new(WARN_INTERVAL),
                 bad_line: RateLimit::new(WARN_INTERVAL),
             },
+            series_max,
+            beyond_series_max: Cell::new(0),
         };
         (Rc::new(core), incoming)
     }
@@ -95,6 +106,12 @@ impl Core {
     #[must_use]
     pub fn cores(&self) -> usize {
         self.outgoing.cores()
+    }
+
+    /// Samples of series beyond `metric-store.max-series` that connections of this core sent, since the start.
+    #[must_use]
+    pub fn beyond_series_max(&self) -> u64 {
+        self.beyond_series_max.get()
     }
 
     /// An empty list with memory of an earlier one.

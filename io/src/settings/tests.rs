@@ -58,6 +58,7 @@ fn the_smallest_file_means_the_documented_defaults() {
     assert_eq!(store.checkpoints.file_format, FileFormat::Wal);
     assert_eq!(store.wal, Wal { directory: "./var/wal".into(), sync: WalSync::Always });
     assert_eq!((store.memory_cap_bytes, store.query_values_max, store.cores), (0, 200_000_000, None));
+    assert_eq!(store.series_max, 0);
     assert_eq!(store.cleanup, Cleanup::Delete);
     assert!(settings.nats.is_none() && settings.notes.is_empty());
     assert_eq!(settings.source.as_deref(), Some(Path::new("config.json")));
@@ -82,7 +83,8 @@ fn a_complete_file_is_kept_completely() {
             "cleanup": {"mode": "archive", "directory": "/data/archive"},
             "nats-subscriptions": [{"subscribe-to": "s", "cluster-tag": "alex"}, {"subscribe-to": "t"}],
             "debug": {"gops": false}, "cores": 2, "wal": {"directory": "/fast/wal", "sync": "interval:1s"},
-            "query-limit": 1000
+            "query-limit": 1000,
+            "max-series": 2000
         },
         "nats": {"address": "nats://n:4222", "username": "u", "password": "p4ss", "creds-file-path": "/creds"}
     }))
@@ -121,6 +123,7 @@ fn a_complete_file_is_kept_completely() {
         store.nats_subscriptions.iter().map(|entry| (&*entry.subject, entry.cluster.as_deref())).collect();
     assert_eq!(subscriptions, [("s", Some("alex")), ("t", None)]);
     assert_eq!((store.cores, store.query_values_max), (NonZeroU16::new(2), 1000));
+    assert_eq!(store.series_max, 2000);
     assert_eq!(store.wal, Wal { directory: "/fast/wal".into(), sync: WalSync::Interval(HOUR / 3600) });
     let nats = settings.nats.as_ref().unwrap();
     assert_eq!((&*nats.address, nats.username.as_deref()), ("nats://n:4222", Some("u")));
@@ -302,6 +305,7 @@ fn errors_name_the_key_and_what_to_do() {
             "metric-store.nats-subscriptions[0].subscribe-to: missing",
         ),
         ("/metric-store/cores", json!(0), "metric-store.cores: expected a number from 1 to 1024"),
+        ("/metric-store/max-series", json!(-1), "metric-store.max-series: expected a number from 0"),
         ("/metric-store/query-limit", json!(0), "metric-store.query-limit: expected a number from 1"),
         ("/metric-store/wal/sync", json!("sometimes"), "metric-store.wal.sync: expected \"always\""),
         (

@@ -35,9 +35,9 @@ fn decode(chunks: &[&[u8]], bad_line: BadLine) -> (Vec<Row>, Counts, Option<Line
     for (core, samples) in outbox.samples.into_iter().enumerate() {
         let batch = router.seal(core, samples);
         for sample in batch.samples {
-            let declared = &batch.declarations[sample.link as usize];
+            let declared = batch.declarations.get(sample.link as usize).unwrap();
             let metric = router.metrics.get(declared.metric).name.to_string();
-            rows.push((declared.path.join("/"), metric, sample.time, sample.value));
+            rows.push((declared.path().collect::<Vec<_>>().join("/"), metric, sample.time, sample.value));
         }
     }
     rows.sort_by(|a, b| a.partial_cmp(b).unwrap());
@@ -213,9 +213,12 @@ fn default_clusters_do_not_mix() {
         stream.push(&mut router, cluster, NOW, b"cpu_load,hostname=h value=1 1\n", &mut outbox).unwrap();
     }
     let batch = router.seal(0, std::mem::take(&mut outbox.samples[0]));
-    let clusters: Vec<_> =
-        batch.samples.iter().map(|sample| &*batch.declarations[sample.link as usize].path[0]).collect();
-    assert_eq!(clusters, ["a", "b", "a"]);
+    let clusters: Vec<_> = batch
+        .samples
+        .iter()
+        .map(|sample| batch.declarations.get(sample.link as usize).unwrap().path().next())
+        .collect();
+    assert_eq!(clusters, [Some("a"), Some("b"), Some("a")]);
 }
 
 /// Lines of all kinds, in any order.
