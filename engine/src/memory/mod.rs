@@ -5,6 +5,7 @@
 
 pub mod buffer;
 pub mod chain;
+pub mod pack;
 pub mod pool;
 pub mod retention;
 pub mod save;
