@@ -98,7 +98,7 @@ impl Pair {
             let frequency = self.naive.frequency;
             let middle = self.naive.buffers[index].first_write(frequency) + slot as i64 * frequency;
             prop_assert!((middle - time).abs() <= frequency, "a sample stays within a slot of its time");
-            prop_assert_eq!(values(&self.real, middle, middle + 1), [self.value]);
+            prop_assert_eq!(values(&self.real, &self.pool, middle, middle + 1), [self.value]);
         }
         self.newest = self.newest.max(time);
         Ok(())
@@ -139,7 +139,7 @@ impl Pair {
 
     fn check_buffers(&self) -> Result<(), TestCaseError> {
         let real: Vec<(i64, Vec<u64>)> =
-            self.real.buffers().map(|buffer| (buffer.start(), bits(buffer.values()))).collect();
+            self.real.buffers().map(|buffer| (buffer.start(), bits(&buffer.values(&self.pool)))).collect();
         let naive: Vec<(i64, Vec<u64>)> =
             self.naive.buffers.iter().map(|buffer| (buffer.start, bits(&buffer.values))).collect();
         prop_assert_eq!(real, naive);
@@ -148,7 +148,7 @@ impl Pair {
 
     fn check_read(&self, from: i64, to: i64) -> Result<(), TestCaseError> {
         let mut found = Vec::new();
-        let span = self.real.read(from, to, |run| match run {
+        let span = self.real.read(from, to, &self.pool, |run| match run {
             Run::Missing(count) => found.resize(found.len() + count, f64::NAN),
             Run::Stored(values) => found.extend_from_slice(values),
         });
@@ -167,9 +167,9 @@ fn bits(values: &[f64]) -> Vec<u64> {
     values.iter().map(|value| if value.is_nan() { u64::MAX } else { value.to_bits() }).collect()
 }
 
-fn values(chain: &Chain, from: i64, to: i64) -> Vec<f64> {
+fn values(chain: &Chain, pool: &Pool, from: i64, to: i64) -> Vec<f64> {
     let mut found = Vec::new();
-    chain.read(from, to, |run| match run {
+    chain.read(from, to, pool, |run| match run {
         Run::Missing(count) => found.resize(found.len() + count, f64::NAN),
         Run::Stored(values) => found.extend_from_slice(values),
     });

@@ -1,6 +1,6 @@
 //! The packed values of one buffer: blocks one behind the other, in words of 64 bits.
 //!
-//! A block is a header of two or three words and the codes of one or more chunks of 128 slots; the last chunk of
+//! A block is a header of one to three words and the codes of one or more chunks of 128 slots; the last chunk of
 //! the last block may be shorter. Whole chunks take whole words at every width, so blocks begin at words. The string does
 //! not say how many slots it has: the buffer does.
 
@@ -150,6 +150,20 @@ pub fn unpack(words: &[u64], slots: usize, from: usize, values: &mut [f64]) {
         block.unpack(words, from + done, &mut values[done..done + count]);
         done += count;
     }
+}
+
+/// Writes a value over that of a slot, if its block takes it as it is; returns whether.
+///
+/// A block of differences does not: the value behind would change, too.
+#[must_use]
+pub fn replace(words: &mut [u64], slots: usize, slot: usize, value: f64) -> bool {
+    let block = blocks(words, slots).find(|block| slot < block.first_slot + block.slots);
+    let Some(block) = block.filter(|block| !block.parameters.is_delta) else { return false };
+    let Some(code) = block.parameters.code(value, &mut 0) else { return false };
+    let width = block.parameters.width;
+    let at = (slot - block.first_slot) * usize::from(width);
+    bits::replace(&mut words[block.codes_at()..], at, width.into(), code);
+    true
 }
 
 /// Writes one block at the beginning of `words`: header and codes. Returns how many words, and the last integer.

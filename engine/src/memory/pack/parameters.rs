@@ -55,23 +55,35 @@ impl Parameters {
         None
     }
 
-    /// Words of a block's header.
+    /// Words of a block's header: one, and one each for a base of more than 32 bits and for what differences begin with.
     #[inline]
     #[must_use]
     pub fn header_words(self) -> usize {
-        2 + usize::from(self.is_delta)
+        1 + usize::from(!self.has_short_base()) + usize::from(self.is_delta)
+    }
+
+    #[inline]
+    fn has_short_base(self) -> bool {
+        i64::from(self.base as i32) == self.base as i64
     }
 
     /// Writes the header of a block of so many full chunks, the first integer of which follows `before`.
     pub(super) fn write_header(self, chunks: usize, before: u64, words: &mut [u64]) {
+        let is_short = self.has_short_base();
         words[0] = u64::from(self.transform.tag())
             | u64::from(self.is_delta) << 8
             | u64::from(self.has_missing) << 9
+            | u64::from(is_short) << 10
             | u64::from(self.width) << 16
-            | (chunks as u64) << 24;
-        words[1] = self.base;
+            | (chunks as u64) << 24
+            | if is_short { self.base << 32 } else { 0 };
+        let mut next = 1;
+        if !is_short {
+            words[next] = self.base;
+            next += 1;
+        }
         if self.is_delta {
-            words[2] = before;
+            words[next] = before;
         }
     }
 
@@ -79,14 +91,15 @@ impl Parameters {
     #[inline]
     pub(super) fn read_header(words: &[u64]) -> (Self, usize, u64) {
         let first = words[0];
+        let is_short = first >> 10 & 1 == 1;
         let parameters = Self {
             transform: Transform::from_tag(first as u8),
             is_delta: first >> 8 & 1 == 1,
             has_missing: first >> 9 & 1 == 1,
             width: (first >> 16) as u8,
-            base: words[1],
+            base: if is_short { (first as i64 >> 32) as u64 } else { words[1] },
         };
-        let before = if parameters.is_delta { words[2] } else { 0 };
+        let before = if parameters.is_delta { words[parameters.header_words() - 1] } else { 0 };
         (parameters, (first >> 24) as usize & 0xFF, before)
     }
 }

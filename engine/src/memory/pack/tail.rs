@@ -113,6 +113,24 @@ impl Tail {
         bits::append(&mut words[self.codes_at as usize..], at, self.width.into(), code);
     }
 
+    /// Writes a value over that of the last slot, if the block takes it as it is; returns whether.
+    #[must_use]
+    pub fn replace_last(&mut self, words: &mut [u64], slots: usize, value: f64) -> bool {
+        let parameters = self.parameters();
+        let at = (slots - 1 - self.first_slot as usize) * usize::from(self.width);
+        let words = &mut words[self.codes_at as usize..];
+        let stored = bits::get(words, at, self.width.into());
+        let is_missing = parameters.missing() == Some(stored);
+        let mut last = self.last;
+        if self.is_delta && !is_missing {
+            last = last.wrapping_sub(self.base).wrapping_sub(stored);
+        }
+        let Some(code) = parameters.code(value, &mut last) else { return false };
+        bits::replace(words, at, self.width.into(), code);
+        self.last = last;
+        true
+    }
+
     /// Whether a chunk that is full now is worth a [`Self::review`].
     #[inline]
     #[must_use]
