@@ -73,18 +73,20 @@ struct Pair {
     naive: naive::Chain,
     pool: Pool,
     newest: i64,
+    written: u64,
     value: f64,
 }
 
 impl Pair {
     fn new(frequency: i64) -> Self {
         let (real, naive) = (Chain::new(frequency), naive::Chain::new(frequency));
-        Self { real, naive, pool: Pool::default(), newest: BASE, value: 0.0 }
+        Self { real, naive, pool: Pool::default(), newest: BASE, written: 0, value: 0.0 }
     }
 
     /// Writes to both; a stored sample can be read at its slot right away.
     fn write(&mut self, time: i64) -> Result<(), TestCaseError> {
-        self.value += 1.0;
+        self.written += 1;
+        self.value = nth_value(self.written);
         let oldest = self.newest - RETENTION_SECONDS;
         let was_empty = self.real.is_empty();
         let stored = self.real.write(time, self.value, oldest, &mut self.pool) == Written::Stored;
@@ -98,7 +100,7 @@ impl Pair {
             let frequency = self.naive.frequency;
             let middle = self.naive.buffers[index].first_write(frequency) + slot as i64 * frequency;
             prop_assert!((middle - time).abs() <= frequency, "a sample stays within a slot of its time");
-            prop_assert_eq!(values(&self.real, &self.pool, middle, middle + 1), [self.value]);
+            prop_assert_eq!(bits(&values(&self.real, &self.pool, middle, middle + 1)), bits(&[self.value]));
         }
         self.newest = self.newest.max(time);
         Ok(())
@@ -159,6 +161,20 @@ impl Pair {
         prop_assert_eq!(self.real.span(from, to), span);
         prop_assert_eq!(bits(&found), naive.map_or(Vec::new(), |read| bits(&read.values)));
         Ok(())
+    }
+}
+
+/// Values of all kinds, each for a while: packing must not show.
+fn nth_value(n: u64) -> f64 {
+    let random =
+        n.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 11;
+    match n / 90 % 7 {
+        0 => n as f64 * 1500.0 + (random % 1000) as f64,
+        1 | 2 => (random % 10_000) as f64 / 100.0,
+        3 => random as f64 / 3e10,
+        4 => f64::from(random as f32),
+        5 => 42.17,
+        _ => [-0.0, 1e300, f64::INFINITY, 5e-324, 0.25, -7.0][n as usize % 6],
     }
 }
 

@@ -24,6 +24,9 @@ pub struct Chain {
     older: Box<[Buffer]>,
 }
 
+// Every series pays for it.
+const _: () = assert!(size_of::<Chain>() <= 72);
+
 /// Whether a sample was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
