@@ -3,7 +3,7 @@
 //! Each kind is fed to a shard in a process of its own, which prints how much its resident memory grew by each point, what of that
 //! the shard accounts for, what a sample took to store, and what stays resident when all is freed.
 //!
-//! usage: `memory [--series N] [--points N] [KIND …]`; with the features `jemalloc` or `mimalloc` under that allocator.
+//! usage: `memory [--series N] [--points N] [--settle-seconds N] [KIND …]`; with the features `jemalloc` or `mimalloc` under that allocator.
 
 use std::error::Error;
 use std::process::{Command, ExitCode};
@@ -38,6 +38,8 @@ const INTERVAL_SECONDS: i64 = 60;
 struct Arguments {
     series: u32,
     points: u32,
+    /// How long allocators get to give memory back.
+    settle: Duration,
     kinds: Vec<Kind>,
     /// Feed the one kind in this process.
     here: bool,
@@ -51,6 +53,12 @@ impl Arguments {
             .about("Resident memory of a day of minutes, by kind of values.")
             .arg(Arg::new("series").long("series").default_value("148000").value_parser(number.clone()))
             .arg(Arg::new("points").long("points").default_value("1440").value_parser(number))
+            .arg(
+                Arg::new("settle")
+                    .long("settle-seconds")
+                    .default_value("0")
+                    .value_parser(clap::value_parser!(u32)),
+            )
             .arg(Arg::new("here").long("here").hide(true).action(ArgAction::SetTrue))
             .arg(Arg::new("kinds").num_args(..).value_parser(kinds));
         let matches = command.get_matches();
@@ -62,6 +70,7 @@ impl Arguments {
         Self {
             series: number("series"),
             points: number("points"),
+            settle: Duration::from_secs(number("settle").into()),
             kinds: Kind::ALL.into_iter().filter(is_asked).collect(),
             here: matches.get_flag("here"),
         }
@@ -134,7 +143,8 @@ fn feed_all(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     for kind in &arguments.kinds {
         let status = Command::new(std::env::current_exe()?)
             .args(["--here", "--series", &arguments.series.to_string()])
-            .args(["--points", &arguments.points.to_string(), kind.name()])
+            .args(["--points", &arguments.points.to_string()])
+            .args(["--settle-seconds", &arguments.settle.as_secs().to_string(), kind.name()])
             .status()?;
         if !status.success() {
             return Err(format!("{}: {status}", kind.name()).into());
@@ -203,11 +213,11 @@ fn feed(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     if stored != points {
         return Err(format!("{stored} of {points} samples stored").into());
     }
-    settle();
+    settle(arguments.settle);
     let end = rss()?;
     let accounted = shard.memory_bytes().total();
     shard.free_before(ROOT, i64::MAX);
-    settle();
+    settle(arguments.settle);
     let freed = rss()?;
     let per_point = |bytes: u64| bytes as f64 / points as f64;
     println!(
@@ -223,9 +233,9 @@ fn feed(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 }
 
 /// Some allocators give memory back only after a while, and only while they are used.
-fn settle() {
+fn settle(time: Duration) {
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(12) {
+    while begin.elapsed() < time {
         for size in 0..64 {
             std::hint::black_box(vec![0u8; 1 << (4 + size % 16)]);
         }

@@ -9,7 +9,7 @@ use super::transform::{DECIMALS_MAX, Transform};
 pub enum Slack {
     /// As narrow as it goes.
     None,
-    /// A quarter of the range more: a value that is a bit further out should not need another plan.
+    /// An eighth of the range more: a value that is a bit further out should not need another plan.
     Some,
 }
 
@@ -70,7 +70,7 @@ fn choice(
     slack: Slack,
 ) -> Parameters {
     let with_slack = match slack {
-        Slack::Some => range.range.saturating_add(range.range / 4),
+        Slack::Some => range.range.saturating_add(range.range / 8),
         Slack::None => range.range,
     };
     // One code more for what is missing; one alone takes no bits.
