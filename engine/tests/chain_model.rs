@@ -73,18 +73,20 @@ struct Pair {
     naive: naive::Chain,
     pool: Pool,
     newest: i64,
+    written: u64,
     value: f64,
 }
 
 impl Pair {
     fn new(frequency: i64) -> Self {
         let (real, naive) = (Chain::new(frequency), naive::Chain::new(frequency));
-        Self { real, naive, pool: Pool::default(), newest: BASE, value: 0.0 }
+        Self { real, naive, pool: Pool::default(), newest: BASE, written: 0, value: 0.0 }
     }
 
     /// Writes to both; a stored sample can be read at its slot right away.
     fn write(&mut self, time: i64) -> Result<(), TestCaseError> {
-        self.value += 1.0;
+        self.written += 1;
+        self.value = nth_value(self.written);
         let oldest = self.newest - RETENTION_SECONDS;
         let was_empty = self.real.is_empty();
         let stored = self.real.write(time, self.value, oldest, &mut self.pool) == Written::Stored;
@@ -98,7 +100,7 @@ impl Pair {
             let frequency = self.naive.frequency;
             let middle = self.naive.buffers[index].first_write(frequency) + slot as i64 * frequency;
             prop_assert!((middle - time).abs() <= frequency, "a sample stays within a slot of its time");
-            prop_assert_eq!(values(&self.real, middle, middle + 1), [self.value]);
+            prop_assert_eq!(bits(&values(&self.real, &self.pool, middle, middle + 1)), bits(&[self.value]));
         }
         self.newest = self.newest.max(time);
         Ok(())
@@ -139,7 +141,7 @@ impl Pair {
 
     fn check_buffers(&self) -> Result<(), TestCaseError> {
         let real: Vec<(i64, Vec<u64>)> =
-            self.real.buffers().map(|buffer| (buffer.start(), bits(buffer.values()))).collect();
+            self.real.buffers().map(|buffer| (buffer.start(), bits(&buffer.values(&self.pool)))).collect();
         let naive: Vec<(i64, Vec<u64>)> =
             self.naive.buffers.iter().map(|buffer| (buffer.start, bits(&buffer.values))).collect();
         prop_assert_eq!(real, naive);
@@ -148,7 +150,7 @@ impl Pair {
 
     fn check_read(&self, from: i64, to: i64) -> Result<(), TestCaseError> {
         let mut found = Vec::new();
-        let span = self.real.read(from, to, |run| match run {
+        let span = self.real.read(from, to, &self.pool, |run| match run {
             Run::Missing(count) => found.resize(found.len() + count, f64::NAN),
             Run::Stored(values) => found.extend_from_slice(values),
         });
@@ -162,14 +164,28 @@ impl Pair {
     }
 }
 
+/// Values of all kinds, each for a while: packing must not show.
+fn nth_value(n: u64) -> f64 {
+    let random =
+        n.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 11;
+    match n / 90 % 7 {
+        0 => n as f64 * 1500.0 + (random % 1000) as f64,
+        1 | 2 => (random % 10_000) as f64 / 100.0,
+        3 => random as f64 / 3e10,
+        4 => f64::from(random as f32),
+        5 => 42.17,
+        _ => [-0.0, 1e300, f64::INFINITY, 5e-324, 0.25, -7.0][n as usize % 6],
+    }
+}
+
 /// NaN equals NaN in these.
 fn bits(values: &[f64]) -> Vec<u64> {
     values.iter().map(|value| if value.is_nan() { u64::MAX } else { value.to_bits() }).collect()
 }
 
-fn values(chain: &Chain, from: i64, to: i64) -> Vec<f64> {
+fn values(chain: &Chain, pool: &Pool, from: i64, to: i64) -> Vec<f64> {
     let mut found = Vec::new();
-    chain.read(from, to, |run| match run {
+    chain.read(from, to, pool, |run| match run {
         Run::Missing(count) => found.resize(found.len() + count, f64::NAN),
         Run::Stored(values) => found.extend_from_slice(values),
     });

@@ -134,7 +134,7 @@ fn content(shard: &Shard, rounded: bool) -> Vec<(String, String, Buffers)> {
             };
             let buffers: Vec<_> = chain
                 .buffers()
-                .map(|buffer| (buffer.start(), buffer.values().iter().map(bits).collect()))
+                .map(|buffer| (buffer.start(), buffer.values(shard.pool()).iter().map(bits).collect()))
                 .collect();
             if !buffers.is_empty() {
                 let metric = shard.metrics().get(metric).name.to_string();

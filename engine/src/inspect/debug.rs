@@ -179,7 +179,7 @@ fn push_chain(chain: &Chain, out: &mut Vec<u8>) {
         if index > 0 {
             out.push(b',');
         }
-        let length = buffer.values().len() as i64;
+        let length = buffer.len() as i64;
         for (name, value) in [
             ("{\"start\":", buffer.start()),
             (",\"len\":", length),

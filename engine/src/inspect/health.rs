@@ -87,7 +87,7 @@ fn arrives(shard: &Shard, node: LevelId, metric: &str, now: i64) -> Option<bool>
         let Some(series) = shard.tree().series(level, metric) else { continue };
         let chain = shard.series(series).chain();
         let Some(newest) = chain.newest() else { continue };
-        let end = newest.start() + chain.frequency() * newest.values().len() as i64;
+        let end = newest.start() + chain.frequency() * newest.len() as i64;
         let fresh = now - end <= limits::HEALTH_MISSING_SLOTS_MAX * chain.frequency();
         arrives = Some(arrives.unwrap_or(true) && fresh);
     }

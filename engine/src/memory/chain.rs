@@ -7,6 +7,7 @@
 //! the times at which other samples are found.
 
 use super::buffer::Buffer;
+use super::pack::tail::Tail;
 use super::pool::Pool;
 use crate::limits::BUFFER_SLOTS;
 
@@ -15,11 +16,16 @@ use crate::limits::BUFFER_SLOTS;
 pub struct Chain {
     /// Seconds per slot.
     frequency: u32,
-    /// The newest buffer; without values if the chain is empty.
+    /// The newest buffer; without slots if the chain is empty.
     newest: Buffer,
-    /// All others, oldest first.
-    older: Vec<Buffer>,
+    /// Where the newest buffer is appended to.
+    tail: Tail,
+    /// All others, oldest first. They change rarely: no room to spare.
+    older: Box<[Buffer]>,
 }
+
+// Every series pays for it.
+const _: () = assert!(size_of::<Chain>() <= 72);
 
 /// Whether a sample was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +41,7 @@ pub enum Written {
 pub enum Run<'a> {
     /// So many missing values.
     Missing(usize),
-    /// Stored slots.
+    /// Stored slots, unpacked for the reader.
     Stored(&'a [f64]),
 }
 
@@ -54,6 +60,12 @@ impl Run<'_> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// A part of a read, not unpacked yet.
+enum Part<'a> {
+    Missing(usize),
+    Stored { buffer: &'a Buffer, slot: usize, count: usize },
 }
 
 /// The times a read really covers.
@@ -76,7 +88,7 @@ impl Chain {
     pub fn new(frequency: i64) -> Self {
         let frequency =
             u32::try_from(frequency).ok().filter(|&seconds| seconds > 0).expect("checked by Metrics");
-        Self { frequency, newest: Buffer::default(), older: Vec::new() }
+        Self { frequency, newest: Buffer::default(), tail: Tail::default(), older: Box::default() }
     }
 
     /// Seconds per slot.
@@ -88,13 +100,13 @@ impl Chain {
     /// Whether there are no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.newest.values.is_empty()
+        self.newest.is_empty()
     }
 
     /// The newest buffer, if there is one.
     #[must_use]
     pub fn newest(&self) -> Option<&Buffer> {
-        Some(&self.newest).filter(|buffer| !buffer.values.is_empty())
+        Some(&self.newest).filter(|buffer| !buffer.is_empty())
     }
 
     /// All buffers, oldest first.
@@ -103,7 +115,7 @@ impl Chain {
     }
 
     pub(super) fn for_each_buffer_mut(&mut self, f: impl FnMut(&mut Buffer)) {
-        let newest = Some(&mut self.newest).filter(|buffer| !buffer.values.is_empty());
+        let newest = Some(&mut self.newest).filter(|buffer| !buffer.is_empty());
         self.older.iter_mut().chain(newest).for_each(f);
     }
 
@@ -111,15 +123,11 @@ impl Chain {
     #[inline]
     pub fn write(&mut self, time: i64, value: f64, oldest: i64, pool: &mut Pool) -> Written {
         let frequency = i64::from(self.frequency);
-        let stored = self.newest.values.len();
+        let slot = self.newest.len();
         // The usual case: the slot behind the last one. No division.
-        let behind = time - self.newest.start - stored as i64 * frequency;
-        if (0..frequency).contains(&behind) && stored < BUFFER_SLOTS && stored > 0 {
-            if stored == self.newest.values.capacity() {
-                pool.grow(&mut self.newest.values, stored + 1);
-            }
-            self.newest.values.push(value);
-            self.newest.unsaved.add(stored);
+        let behind = time - self.newest.start - slot as i64 * frequency;
+        if (0..frequency).contains(&behind) && slot < BUFFER_SLOTS && slot > 0 {
+            self.newest.append(value, &mut self.tail, pool);
             return Written::Stored;
         }
         self.write_elsewhere(time, value, oldest, pool)
@@ -132,9 +140,7 @@ impl Chain {
         let grid = self.newest.first_write(frequency);
         let behind = time >= self.newest.end(frequency) - frequency / 2;
         if !self.is_empty() && behind && (time - grid) % frequency != 0 {
-            let mut buffer = Buffer::beginning_with(time, frequency);
-            buffer.set(0, value, pool);
-            self.older.push(std::mem::replace(&mut self.newest, buffer));
+            self.begin_buffer(time, value, pool);
             return;
         }
         self.write(time, value, i64::MIN, pool);
@@ -144,8 +150,7 @@ impl Chain {
     fn write_elsewhere(&mut self, time: i64, value: f64, oldest: i64, pool: &mut Pool) -> Written {
         let frequency = self.frequency();
         if self.is_empty() {
-            self.newest = Buffer::beginning_with(time, frequency);
-            self.newest.set(0, value, pool);
+            self.begin_buffer(time, value, pool);
             return Written::Stored;
         }
         if time < self.newest.start {
@@ -157,14 +162,55 @@ impl Chain {
         }
         let slot = (time - self.newest.start) / frequency;
         match usize::try_from(slot) {
-            Ok(slot) if slot < BUFFER_SLOTS => self.newest.set(slot, value, pool),
-            _ => {
-                let mut buffer = Buffer::beginning_with(time, frequency);
-                buffer.set(0, value, pool);
-                self.older.push(std::mem::replace(&mut self.newest, buffer));
-            }
+            Ok(slot) if slot < BUFFER_SLOTS => self.write_newest(slot, value, pool),
+            _ => self.begin_buffer(time, value, pool),
         }
         Written::Stored
+    }
+
+    /// Begins a buffer whose first sample is at `time`: the sample stands in the middle of slot 0.
+    fn begin_buffer(&mut self, time: i64, value: f64, pool: &mut Pool) {
+        if !self.newest.is_empty() {
+            self.newest.close(&self.tail, pool);
+        }
+        let start = time - self.frequency() / 2;
+        let newest = Buffer::beginning_at(start, value, &mut self.tail, pool);
+        let before = std::mem::replace(&mut self.newest, newest);
+        if !before.is_empty() {
+            self.insert_older(self.older.len(), before, pool);
+        }
+    }
+
+    fn insert_older(&mut self, index: usize, buffer: Buffer, pool: &mut Pool) {
+        let before = size_of_val(&*self.older);
+        let mut older = std::mem::take(&mut self.older).into_vec();
+        older.reserve_exact(1);
+        older.insert(index, buffer);
+        self.older = older.into_boxed_slice();
+        pool.count_list(before, size_of_val(&*self.older));
+    }
+
+    /// Writes any slot of the newest buffer.
+    fn write_newest(&mut self, slot: usize, value: f64, pool: &mut Pool) {
+        let Self { newest, tail, .. } = self;
+        let slots = newest.len();
+        if slot + 1 == slots {
+            // A series that sends more often than it is stored does this all the time.
+            newest.unsaved.add(slot);
+            if tail.replace_last(newest.words_mut(pool), slots, value) {
+                return;
+            }
+        }
+        if slot < slots {
+            if newest.set(slot, value, pool) {
+                *tail = newest.tail(pool);
+            }
+            return;
+        }
+        while newest.len() < slot {
+            newest.append(f64::NAN, tail, pool);
+        }
+        newest.append(value, tail, pool);
     }
 
     /// Writes a sample that is before the newest buffer.
@@ -179,17 +225,20 @@ impl Chain {
                 return;
             }
         }
+        let is_newest = next == self.older.len();
         let behind = self.older.get_mut(next).unwrap_or(&mut self.newest);
         let missing = (behind.start - time + frequency - 1) / frequency;
         match usize::try_from(missing) {
-            Ok(missing) if behind.values.len() + missing <= BUFFER_SLOTS => {
-                behind.prepend(missing, frequency, pool);
-                behind.set(0, value, pool);
+            Ok(missing) if behind.len() + missing <= BUFFER_SLOTS => {
+                behind.prepend(missing, value, frequency, pool);
+                if is_newest {
+                    self.tail = self.newest.tail(pool);
+                }
             }
             _ => {
-                let mut buffer = Buffer { start: behind.start - missing * frequency, ..Buffer::default() };
-                buffer.set(0, value, pool);
-                self.older.insert(next, buffer);
+                let start = behind.start - missing * frequency;
+                let buffer = Buffer::beginning_at(start, value, &mut Tail::default(), pool);
+                self.insert_older(next, buffer, pool);
             }
         }
     }
@@ -197,38 +246,57 @@ impl Chain {
     /// Frees every buffer that ends before `to`; returns how many.
     pub fn free_before(&mut self, to: i64, pool: &mut Pool) -> usize {
         let frequency = self.frequency();
-        let count = self.older.len();
-        self.older.retain_mut(|buffer| {
-            let kept = buffer.end(frequency) >= to;
+        let is_old = |buffer: &Buffer| buffer.end(frequency) < to;
+        let mut freed = self.older.iter().filter(|buffer| is_old(buffer)).count();
+        let frees_newest = !self.is_empty() && is_old(&self.newest);
+        if freed == 0 && !frees_newest {
+            return 0;
+        }
+        let before = size_of_val(&*self.older);
+        let mut older = std::mem::take(&mut self.older).into_vec();
+        older.retain_mut(|buffer| {
+            let kept = !is_old(buffer);
             if !kept {
-                pool.put(std::mem::take(&mut buffer.values));
+                buffer.free(pool);
             }
             kept
         });
-        let mut freed = count - self.older.len();
-        if self.older.capacity() > 4 * self.older.len() {
-            self.older.shrink_to_fit();
-        }
-        if !self.is_empty() && self.newest.end(frequency) < to {
-            let newest = std::mem::replace(&mut self.newest, self.older.pop().unwrap_or_default());
-            pool.put(newest.values);
+        if frees_newest {
+            self.newest.free(pool);
+            self.newest = older.pop().unwrap_or_default();
+            self.tail = self.newest.tail(pool);
             freed += 1;
         }
+        self.older = older.into_boxed_slice();
+        pool.count_list(before, size_of_val(&*self.older));
         freed
     }
 
     /// Which times a read of `[from, to)` covers; `None` if the chain is empty.
     #[must_use]
     pub fn span(&self, from: i64, to: i64) -> Option<Span> {
-        self.read(from, to, |_| {})
+        self.walk(from, to, |_| {})
     }
 
     /// Reads `[from, to)`: hands on one value per `from, from + frequency, …`, in runs.
     ///
     /// If `from` is before the oldest buffer, the read begins there; it ends behind the last stored slot.
     /// Costs grow with the buffers in the range, not with those outside.
+    pub fn read(&self, from: i64, to: i64, pool: &Pool, mut run: impl FnMut(Run<'_>)) -> Option<Span> {
+        let mut values = [0.0; BUFFER_SLOTS];
+        self.walk(from, to, |part| match part {
+            Part::Missing(count) => run(Run::Missing(count)),
+            Part::Stored { buffer, slot, count } => {
+                let values = &mut values[..count];
+                buffer.read(slot, values, pool);
+                run(Run::Stored(values));
+            }
+        })
+    }
+
+    /// The buffers' parts of a read.
     #[inline]
-    pub fn read<'a>(&'a self, from: i64, to: i64, mut run: impl FnMut(Run<'a>)) -> Option<Span> {
+    fn walk<'a>(&'a self, from: i64, to: i64, mut part: impl FnMut(Part<'a>)) -> Option<Span> {
         if self.is_empty() {
             return None;
         }
@@ -265,7 +333,7 @@ impl Chain {
                 current = buffer(index);
                 if time < current.start {
                     let missing = steps(time, current.start.min(to));
-                    run(Run::Missing(missing as usize));
+                    part(Part::Missing(missing as usize));
                     values += missing;
                     time += missing * frequency;
                     continue;
@@ -274,17 +342,17 @@ impl Chain {
                 slot = 0;
                 single = true;
             }
-            let stored = current.values.len() as i64;
+            let stored = current.len() as i64;
             let count = if slot < stored {
                 let count = if single { 1 } else { steps(time, to).min(stored - slot) };
-                run(Run::Stored(&current.values[slot as usize..(slot + count) as usize]));
+                part(Part::Stored { buffer: current, slot: slot as usize, count: count as usize });
                 count
             } else {
                 if index == last || to <= buffer(index + 1).start {
                     break;
                 }
                 let count = steps(time, to).min(self.slots_of(index) - slot);
-                run(Run::Missing(count as usize));
+                part(Part::Missing(count as usize));
                 count
             };
             values += count;

@@ -1,10 +1,13 @@
 //! Memory: where samples stay until they are read, saved or freed (SPEC section 1).
 //!
 //! A [`shard::Shard`] is all that one core owns: the tree of its hosts, a [`chain::Chain`] of
-//! [`buffer::Buffer`]s per series, and the [`pool::Pool`] their memory comes from.
+//! [`buffer::Buffer`]s per series, and the [`pool::Pool`] their memory comes from. Values are packed ([`pack`])
+//! from the first one on.
 
+pub mod account;
 pub mod buffer;
 pub mod chain;
+pub mod pack;
 pub mod pool;
 pub mod retention;
 pub mod save;

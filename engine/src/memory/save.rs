@@ -28,22 +28,23 @@ impl Shard {
 
     /// Writes one snapshot of a host: the run of this number of every series. Returns how many series it has.
     pub fn write_snapshot<S: SnapshotSink>(&self, host: LevelId, run: usize, mut sink: S) -> u64 {
-        self.write_level(host, run, &mut sink);
+        self.write_level(host, run, &mut Vec::new(), &mut sink);
         sink.finish()
     }
 
-    fn write_level<S: SnapshotSink>(&self, level: LevelId, run: usize, sink: &mut S) {
+    fn write_level<S: SnapshotSink>(&self, level: LevelId, run: usize, values: &mut Vec<f64>, sink: &mut S) {
         let tree = self.tree();
         for &(metric, id) in tree.level(level).series() {
             let chain = self.series(id).chain();
             if let Some(run) = chain.unsaved_runs().get(run) {
-                let values = run.values.iter().flat_map(|values| values.iter().copied());
-                sink.series(&self.metrics().get(metric).name, chain.frequency(), run.start, values);
+                run.read(values, self.pool());
+                let name = &self.metrics().get(metric).name;
+                sink.series(name, chain.frequency(), run.start, values.iter().copied());
             }
         }
         for child in tree.children(level) {
             sink.open_level(tree.level(child).name());
-            self.write_level(child, run, sink);
+            self.write_level(child, run, values, sink);
             sink.close_level();
         }
     }

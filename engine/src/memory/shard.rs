@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::account::MemoryBytes;
 use super::chain::{Chain, Written};
 use super::pool::Pool;
 use super::retention::FreeWork;
@@ -115,6 +116,18 @@ impl Shard {
     #[must_use]
     pub fn series(&self, id: SeriesId) -> &Series {
         &self.series[id.0 as usize]
+    }
+
+    /// The memory of the series' values: what a read of a chain needs.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// How many bytes it holds, without tree and links.
+    #[must_use]
+    pub fn memory_bytes(&self) -> MemoryBytes {
+        MemoryBytes { series: (self.series.len() * size_of::<Series>()) as u64, ..self.pool.bytes() }
     }
 
     /// Stores a batch of core `source`, and records what it stores in `log`; `now` is the time of the clock in

@@ -4,29 +4,43 @@
 //! follow each other on one grid share a run; a gap or a shift of the grid begins the next, which goes into
 //! a snapshot of its own. So what is loaded again stands at the times where it was.
 
-use super::buffer::Unsaved;
+use super::buffer::{Buffer, Unsaved};
 use super::chain::Chain;
+use super::pool::Pool;
 
 /// Consecutive slots to be saved.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct UnsavedRun<'a> {
     /// The time that stands for the first slot, in seconds.
     pub start: i64,
-    /// The values in order, as they lie in the buffers.
-    pub values: Vec<&'a [f64]>,
+    /// The slots in order, as they lie in the buffers.
+    slots: Vec<(&'a Buffer, Unsaved)>,
 }
 
 impl UnsavedRun<'_> {
     /// How many slots.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.values.iter().map(|values| values.len()).sum()
+        self.slots.iter().map(|(_, slots)| slots.slots().len()).sum()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Puts the values of the slots into `values`, in place of what is there.
+    pub fn read(&self, values: &mut Vec<f64>, pool: &Pool) {
+        values.clear();
+        values.resize(self.len(), 0.0);
+        let mut rest = &mut values[..];
+        for (buffer, slots) in &self.slots {
+            let slots = slots.slots();
+            let (part, behind) = rest.split_at_mut(slots.len());
+            buffer.read(slots.start, part, pool);
+            rest = behind;
+        }
     }
 }
 
@@ -53,12 +67,12 @@ impl Chain {
         for buffer in self.buffers().filter(|buffer| !buffer.unsaved().is_empty()) {
             let slots = buffer.unsaved().slots();
             let start = buffer.first_write(frequency) + slots.start as i64 * frequency;
-            let values = &buffer.values()[slots.clone()];
+            let part = (buffer, buffer.unsaved());
             match runs.last_mut() {
-                Some(run) if next_start == Some(start) => run.values.push(values),
-                _ => runs.push(UnsavedRun { start, values: vec![values] }),
+                Some(run) if next_start == Some(start) => run.slots.push(part),
+                _ => runs.push(UnsavedRun { start, slots: vec![part] }),
             }
-            next_start = Some(start + values.len() as i64 * frequency);
+            next_start = Some(start + slots.len() as i64 * frequency);
         }
         runs
     }
@@ -81,7 +95,7 @@ impl Chain {
             // The buffer may have been extended towards the past meanwhile.
             let shift = usize::try_from((start - buffer.start).div_euclid(frequency)).unwrap_or(usize::MAX);
             let slots = handed_over.slots.slots();
-            let to = shift.saturating_add(slots.end).min(buffer.values.len());
+            let to = shift.saturating_add(slots.end).min(buffer.len());
             let from = shift.saturating_add(slots.start);
             if from < to {
                 buffer.unsaved.join(Unsaved::new(from, to));
@@ -93,7 +107,6 @@ impl Chain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::pool::Pool;
 
     const T: i64 = 1_700_000_040;
 
@@ -103,18 +116,23 @@ mod tests {
         }
     }
 
-    fn runs(chain: &Chain) -> Vec<(i64, Vec<f64>)> {
-        chain.unsaved_runs().into_iter().map(|run| ((run.start - T) / 60, run.values.concat())).collect()
+    fn runs(chain: &Chain, pool: &Pool) -> Vec<(i64, Vec<f64>)> {
+        let read = |run: UnsavedRun<'_>| {
+            let mut values = Vec::new();
+            run.read(&mut values, pool);
+            ((run.start - T) / 60, values)
+        };
+        chain.unsaved_runs().into_iter().map(read).collect()
     }
 
     #[test]
     fn buffers_on_one_grid_share_a_run() {
         let (mut chain, mut pool) = (Chain::new(60), Pool::default());
         write(&mut chain, &mut pool, 0..1200);
-        assert_eq!(runs(&chain), [(0, (0..1200).map(f64::from).collect())]);
+        assert_eq!(runs(&chain, &pool), [(0, (0..1200).map(f64::from).collect())]);
         write(&mut chain, &mut pool, [5000]);
-        assert_eq!(runs(&chain).len(), 2);
-        assert_eq!(runs(&chain)[1], (5000, vec![5000.0]));
+        assert_eq!(runs(&chain, &pool).len(), 2);
+        assert_eq!(runs(&chain, &pool)[1], (5000, vec![5000.0]));
     }
 
     #[test]
@@ -124,22 +142,22 @@ mod tests {
         chain.hand_over(|_| {});
         assert!(!chain.has_unsaved());
         write(&mut chain, &mut pool, 600..610);
-        assert_eq!(runs(&chain), [(600, (600..610).map(f64::from).collect())]);
+        assert_eq!(runs(&chain, &pool), [(600, (600..610).map(f64::from).collect())]);
         // A late sample in a saved buffer, whatever its time.
         chain.hand_over(|_| {});
         write(&mut chain, &mut pool, [3]);
-        assert_eq!(runs(&chain), [(3, vec![3.0])]);
+        assert_eq!(runs(&chain, &pool), [(3, vec![3.0])]);
     }
 
     #[test]
     fn a_failed_snapshot_gives_back_what_it_took() {
         let (mut chain, mut pool) = (Chain::new(60), Pool::default());
         write(&mut chain, &mut pool, 100..700);
-        let before = runs(&chain);
+        let before = runs(&chain, &pool);
         let mut taken = Vec::new();
         chain.hand_over(|handed_over| taken.push(handed_over));
         taken.iter().for_each(|&handed_over| chain.take_back(handed_over));
-        assert_eq!(runs(&chain), before);
+        assert_eq!(runs(&chain, &pool), before);
 
         // Also when the buffer was extended towards the past in between, and written to.
         let mut chain = Chain::new(60);
@@ -148,7 +166,7 @@ mod tests {
         chain.hand_over(|handed_over| taken.push(handed_over));
         write(&mut chain, &mut pool, [97, 110]);
         taken.iter().for_each(|&handed_over| chain.take_back(handed_over));
-        let saved = runs(&chain);
+        let saved = runs(&chain, &pool);
         assert_eq!(saved.len(), 1);
         assert_eq!((saved[0].0, saved[0].1.len()), (97, 14));
     }

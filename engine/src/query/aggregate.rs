@@ -7,6 +7,7 @@
 
 use crate::config::Aggregation;
 use crate::memory::chain::{Chain, Run, Span};
+use crate::memory::pool::Pool;
 
 /// Why series cannot be combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,6 +102,7 @@ pub fn read<'a>(
     aggregation: Aggregation,
     from: i64,
     to: i64,
+    pool: &Pool,
     data: &mut Vec<f64>,
 ) -> Result<Option<Span>, NoAggregation> {
     data.clear();
@@ -120,7 +122,7 @@ pub fn read<'a>(
     // The same walk again, now that the size is known.
     let mut union = Union::new(from, to);
     for chain in chains {
-        add(chain, union.add(chain), first_slot, data);
+        add(chain, union.add(chain), first_slot, pool, data);
     }
     if count > 1 && aggregation == Aggregation::Avg {
         let share = 1.0 / count as f64;
@@ -130,7 +132,7 @@ pub fn read<'a>(
 }
 
 /// Adds one child; where it has no slot, the sum is missing.
-fn add(chain: &Chain, place: Option<Place>, first_slot: i64, data: &mut [f64]) {
+fn add(chain: &Chain, place: Option<Place>, first_slot: i64, pool: &Pool, data: &mut [f64]) {
     let Some(place) = place else {
         data.fill(f64::NAN);
         return;
@@ -139,7 +141,7 @@ fn add(chain: &Chain, place: Option<Place>, first_slot: i64, data: &mut [f64]) {
     data[..start].fill(f64::NAN);
     data[start + place.values..].fill(f64::NAN);
     let mut at = start;
-    chain.read(place.from, place.to, |run| {
+    chain.read(place.from, place.to, pool, |run| {
         let slots = &mut data[at..at + run.len()];
         match run {
             Run::Missing(_) => slots.fill(f64::NAN),

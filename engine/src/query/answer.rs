@@ -98,16 +98,21 @@ impl Row<'_> {
     fn push_metric(&self, shard: &Shard, id: MetricId, scratch: &mut Scratch, text: &mut Text) -> bool {
         let Metric { frequency, aggregation, .. } = *shard.metrics().get(id);
         let chains = scratch.series.iter().map(|&series| shard.series(series).chain());
-        let span =
-            match aggregate::read(chains, aggregation, self.request.from, self.request.to, &mut scratch.data)
-            {
-                Ok(Some(span)) => span,
-                Ok(None) => return false,
-                Err(error) => {
-                    self.push_error(&error.to_string(), text);
-                    return true;
-                }
-            };
+        let span = match aggregate::read(
+            chains,
+            aggregation,
+            self.request.from,
+            self.request.to,
+            shard.pool(),
+            &mut scratch.data,
+        ) {
+            Ok(Some(span)) => span,
+            Ok(None) => return false,
+            Err(error) => {
+                self.push_error(&error.to_string(), text);
+                return true;
+            }
+        };
         let (data, resolution) =
             match resample::resample(&scratch.data, frequency, self.query.resolution, &mut scratch.resampled)
             {

@@ -29,11 +29,13 @@ pub struct LeftOut {
 /// Counts what is in the host's series.
 #[must_use]
 pub fn count(shard: &Shard, host: LevelId) -> HostCounts {
-    let mut counts = HostCounts::default();
+    let (mut counts, mut values) = (HostCounts::default(), Vec::new());
     for_each_series(shard, host, &mut Vec::new(), &mut |_, _, id| {
-        let runs = shard.series(id).chain().unsaved_runs();
-        let values = runs.iter().flat_map(|run| run.values.iter().copied().flatten());
-        let samples = values.filter(|value| !value.is_nan()).count() as u64;
+        let mut samples = 0;
+        for run in shard.series(id).chain().unsaved_runs() {
+            run.read(&mut values, shard.pool());
+            samples += values.iter().filter(|value| !value.is_nan()).count() as u64;
+        }
         counts.samples += samples;
         counts.series += u64::from(samples > 0);
     });
@@ -74,12 +76,13 @@ pub fn reference_log(shard: &Shard, host: LevelId) -> (Vec<u8>, Option<LeftOut>)
     let mut bytes = Vec::new();
     push_header(&mut bytes);
     let mut left_out: Option<LeftOut> = None;
+    let mut values = Vec::new();
     for_each_series(shard, host, &mut Vec::new(), &mut |path, metric, id| {
         let chain = shard.series(id).chain();
         for run in chain.unsaved_runs() {
             let times = (0_i64..).map(|slot| run.start + slot * chain.frequency());
-            let values = run.values.iter().copied().flatten();
-            for (&value, time) in values.zip(times).filter(|(value, _)| !value.is_nan()) {
+            run.read(&mut values, shard.pool());
+            for (&value, time) in values.iter().zip(times).filter(|(value, _)| !value.is_nan()) {
                 if let Err(why) = push_record(&mut bytes, path, metric, time, value as f32) {
                     left_out.get_or_insert(LeftOut { samples: 0, why }).samples += 1;
                 }

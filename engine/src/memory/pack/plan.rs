@@ -1,0 +1,157 @@
+//! Choosing the parameters for given values.
+
+use super::blocks::CHUNK_SLOTS;
+use super::parameters::Parameters;
+use super::transform::{DECIMALS_MAX, Transform};
+
+/// Room for values to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slack {
+    /// As narrow as it goes.
+    None,
+    /// An eighth of the range more: a value that is a bit further out should not need another plan.
+    Some,
+}
+
+/// Integers so wide are compared with the bits of the values, which may be narrower.
+const DECIMAL_BITS_GOOD: u32 = 20;
+
+/// The narrowest parameters for these values.
+#[must_use]
+pub fn plan(values: &[f64], slack: Slack) -> Parameters {
+    let (present, has_missing) = {
+        let present = values.iter().filter(|value| !value.is_nan()).count();
+        (present, present < values.len())
+    };
+    if present == 0 {
+        return Parameters::default();
+    }
+    let as_bits = || {
+        let (transform, range) = survey_bits(values);
+        choice(transform, false, range, has_missing, slack)
+    };
+    let Some((transform, survey)) = survey_decimals(values) else { return as_bits() };
+    let mut best = choice(transform, false, survey.integers.unsigned(), has_missing, slack);
+    let slots = values.len().max(CHUNK_SLOTS);
+    if present > 1 {
+        let delta = choice(transform, true, survey.differences.unsigned(), has_missing, slack);
+        if size_bits(delta, slots) < size_bits(best, slots) {
+            best = delta;
+        }
+    }
+    if u32::from(best.width) > DECIMAL_BITS_GOOD {
+        let bits = as_bits();
+        if size_bits(bits, slots) < size_bits(best, slots) {
+            best = bits;
+        }
+    }
+    best
+}
+
+/// What so many slots take.
+fn size_bits(parameters: Parameters, slots: usize) -> usize {
+    parameters.header_words() * 64 + slots * usize::from(parameters.width)
+}
+
+/// The lowest integer, how far the highest is above it, and the lowest there can be.
+#[derive(Clone, Copy, Debug)]
+struct Unsigned {
+    lowest: u64,
+    range: u64,
+    /// How far below the lowest there may be others: the data does not cross zero by itself.
+    below: u64,
+}
+
+fn choice(
+    transform: Transform,
+    is_delta: bool,
+    range: Unsigned,
+    has_missing: bool,
+    slack: Slack,
+) -> Parameters {
+    let with_slack = match slack {
+        Slack::Some => range.range.saturating_add(range.range / 8),
+        Slack::None => range.range,
+    };
+    // One code more for what is missing; one alone takes no bits.
+    let highest = with_slack.saturating_add(u64::from(has_missing));
+    let width = 64 - highest.leading_zeros();
+    // What the width offers beyond the range is shared by both sides.
+    let spare = super::bits::code_max(width) - range.range - u64::from(has_missing);
+    let base = range.lowest.wrapping_sub((spare / 2).min(range.below));
+    Parameters { transform, is_delta, has_missing, width: width as u8, base }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    min: i64,
+    max: i64,
+}
+
+impl Range {
+    const EMPTY: Self = Self { min: i64::MAX, max: i64::MIN };
+
+    #[inline]
+    fn add(&mut self, integer: i64) {
+        self.min = self.min.min(integer);
+        self.max = self.max.max(integer);
+    }
+
+    fn unsigned(self) -> Unsigned {
+        let below = if self.min >= 0 { self.min as u64 } else { u64::MAX };
+        if self.min > self.max {
+            return Unsigned { lowest: 0, range: 0, below: 0 };
+        }
+        Unsigned { lowest: self.min as u64, range: self.max.wrapping_sub(self.min) as u64, below }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Survey {
+    integers: Range,
+    differences: Range,
+}
+
+/// The least decimals that all values have, and their integers; `None` if there are none.
+fn survey_decimals(values: &[f64]) -> Option<(Transform, Survey)> {
+    let mut decimals = 0;
+    'again: loop {
+        let transform = Transform::Decimal(decimals);
+        let mut survey = Survey { integers: Range::EMPTY, differences: Range::EMPTY };
+        let mut before = None;
+        for &value in values {
+            let Some(integer) = transform.integer(value) else {
+                if value.is_nan() {
+                    continue;
+                }
+                while Transform::Decimal(decimals).integer(value).is_none() {
+                    decimals += 1;
+                    if decimals > DECIMALS_MAX {
+                        return None;
+                    }
+                }
+                continue 'again;
+            };
+            let integer = integer as i64;
+            survey.integers.add(integer);
+            if let Some(before) = before.replace(integer) {
+                survey.differences.add(integer - before);
+            }
+        }
+        return Some((transform, survey));
+    }
+}
+
+/// The most zeros that all values end with, and the range of what is before them.
+fn survey_bits(values: &[f64]) -> (Transform, Unsigned) {
+    let present = || values.iter().filter(|value| !value.is_nan()).map(|value| value.to_bits());
+    let (mut all, mut min, mut max) = (0, u64::MAX, 0);
+    for bits in present() {
+        all |= bits;
+        min = min.min(bits);
+        max = max.max(bits);
+    }
+    let shift = all.trailing_zeros().min(63);
+    let lowest = min >> shift;
+    (Transform::Bits(shift as u8), Unsigned { lowest, range: (max >> shift) - lowest, below: lowest })
+}
