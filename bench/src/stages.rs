@@ -15,6 +15,7 @@ use engine::{
     line::{key, timestamp, value},
     memory::shard::Shard,
     series::{
+        declare::Declarations,
         route::{Batch, Sample},
         table::{KeyTable, Target},
     },
@@ -210,7 +211,8 @@ impl Stages {
                             }
                             // From the last line of an interval to the first: learned once.
                             None => {
-                                black_box(table.find(&line[..part.key_bytes as usize]));
+                                let key = &line[..part.key_bytes as usize];
+                                black_box(table.find(key).expect("inserted before"));
                             }
                         }
                     }
@@ -231,8 +233,8 @@ impl Stages {
                 self.first(&mut pass, |bytes, parts| {
                     for part in parts {
                         let key = &bytes[part.line_at as usize..][..part.key_bytes as usize];
-                        if table.find(key).is_none() {
-                            table.insert(key, Target { core: 0, link });
+                        if let Err(absent) = table.find(key) {
+                            table.insert(absent, key, Target { core: 0, link });
                             link += 1;
                         }
                     }
@@ -279,7 +281,8 @@ impl Stages {
         for (body, parts) in self.bodies.iter().zip(&self.parts) {
             for part in parts {
                 let key = &body.bytes()[part.line_at as usize..][..part.key_bytes as usize];
-                table.insert(key, Target { core: 0, link });
+                let absent = table.find(key).expect_err("every line is another series");
+                table.insert(absent, key, Target { core: 0, link });
                 link += 1;
             }
         }
@@ -298,7 +301,8 @@ impl Stages {
             if interval == 0 {
                 decoded.iter().for_each(|batch| shard.declare_all(0, batch));
             }
-            let samples_only = |batch: Batch| Batch { declarations: Vec::new(), samples: batch.samples };
+            let samples_only =
+                |batch: Batch| Batch { declarations: Declarations::default(), samples: batch.samples };
             batches.push(decoded.into_iter().map(samples_only).collect());
         }
         (shard, batches)

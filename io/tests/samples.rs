@@ -97,7 +97,6 @@ fn series_beyond_the_limit_are_dropped_with_a_warning_and_the_batch_kept() {
     assert!(log.contains("<4>") && log.contains("max-series is 3"), "the warning names the limit: {log}");
 
     // What was accepted comes back, and counts.
-    daemon.stop();
     daemon.restart();
     assert_eq!(stored(&daemon), kept);
     daemon.write((0..6).map(|host| line(host, minute)).collect::<String>());

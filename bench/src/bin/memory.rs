@@ -15,7 +15,8 @@ use bench::values::mix;
 use clap::{Arg, ArgAction};
 use engine::config::{Aggregation, Metric, MetricId, Metrics};
 use engine::memory::shard::Shard;
-use engine::series::route::{Batch, Declaration, Sample};
+use engine::series::declare::Declarations;
+use engine::series::route::{Batch, Sample};
 use engine::series::tree::ROOT;
 
 #[cfg(feature = "jemalloc")]
@@ -165,15 +166,18 @@ fn metrics() -> Result<Arc<Metrics>, Box<dyn Error>> {
 fn declare(host: u32) -> Batch {
     let mut batch = Batch::default();
     for line in 0..HOST_SERIES {
-        let mut path = vec!["cluster".into(), format!("host{host:04}").into()];
+        let host = format!("host{host:04}");
+        let mut path = vec![["cluster", ""], [&host, ""]];
+        let thread;
         let metric = match line.checked_sub(HOST_METRICS) {
             None => THREAD_METRICS + line,
             Some(line) => {
-                path.push(format!("hwthread{}", line / THREAD_METRICS).into());
+                thread = (line / THREAD_METRICS).to_string();
+                path.push(["hwthread", &thread]);
                 line % THREAD_METRICS
             }
         };
-        batch.declarations.push(Declaration { path, metric: MetricId(metric as u16) });
+        batch.declarations.push(path, MetricId(metric as u16));
     }
     batch
 }
@@ -203,7 +207,7 @@ fn feed(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                 let value = kind.value(link, point, totals.get_mut(link as usize).unwrap_or(&mut total));
                 samples.push(Sample { link, time, value });
             }
-            let batch = Batch { declarations: Vec::new(), samples: std::mem::take(&mut samples) };
+            let batch = Batch { declarations: Declarations::default(), samples: std::mem::take(&mut samples) };
             let begin = Instant::now();
             stored += shard.apply(0, &batch, time, None).stored;
             spent += begin.elapsed();
