@@ -52,7 +52,7 @@ impl Arguments {
         let kinds: Vec<&str> = Kind::ALL.map(Kind::name).into();
         let command = clap::Command::new("memory")
             .about("Resident memory of a day of minutes, by kind of values.")
-            .arg(Arg::new("series").long("series").default_value("148000").value_parser(number.clone()))
+            .arg(Arg::new("series").long("series").default_value("148000").value_parser(number))
             .arg(Arg::new("points").long("points").default_value("1440").value_parser(number))
             .arg(
                 Arg::new("settle")
@@ -207,7 +207,8 @@ fn feed(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                 let value = kind.value(link, point, totals.get_mut(link as usize).unwrap_or(&mut total));
                 samples.push(Sample { link, time, value });
             }
-            let batch = Batch { declarations: Declarations::default(), samples: std::mem::take(&mut samples) };
+            let batch =
+                Batch { declarations: Declarations::default(), samples: std::mem::take(&mut samples) };
             let begin = Instant::now();
             stored += shard.apply(0, &batch, time, None).stored;
             spent += begin.elapsed();

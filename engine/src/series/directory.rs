@@ -86,7 +86,8 @@ impl HostPublisher {
 mod tests {
     use super::*;
     use crate::config::{Aggregation, Metric, MetricId, Metrics};
-    use crate::series::route::{Batch, Declaration, Sample};
+    use crate::series::declare::Declarations;
+    use crate::series::route::{Batch, Sample};
     use crate::series::tree::ROOT;
 
     fn shard() -> Shard {
@@ -96,9 +97,10 @@ mod tests {
 
     /// Declares hosts, numbered on from `link`, with a sample each.
     fn write(shard: &mut Shard, link: u32, hosts: &[&str]) {
-        let path = |host: &str| vec!["c".into(), host.into(), "cpu0".into()];
-        let declarations =
-            hosts.iter().map(|host| Declaration { path: path(host), metric: MetricId(0) }).collect();
+        let mut declarations = Declarations::default();
+        for host in hosts {
+            declarations.push([["c", ""], [host, ""], ["cpu", "0"]], MetricId(0));
+        }
         let samples =
             (link..).zip(hosts).map(|(link, _)| Sample { link, time: 1_000_000, value: 1.0 }).collect();
         shard.apply(0, &Batch { declarations, samples }, 1_000_000, None);
