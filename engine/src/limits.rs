@@ -49,6 +49,10 @@ pub const QUERY_ROWS_MAX: u64 = 1_000_000;
 pub const QUERY_ROWS_COUNTED_PER_STEP: usize = 64;
 /// Levels freed at once, before others get their turn.
 pub const FREE_LEVELS_PER_STEP: usize = 32;
+/// Slots that a checkpoint encodes at once; the last series of them may go beyond.
+pub const SNAPSHOT_SLOTS_PER_STEP: usize = 1024;
+/// What a series or level without slots to encode counts there.
+pub const SNAPSHOT_SERIES_COST_SLOTS: usize = 32;
 /// Nodes judged at once.
 pub const HEALTH_NODES_PER_STEP: usize = 4;
 /// Data shorter than this is not resampled (SPEC section 4).

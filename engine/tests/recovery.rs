@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use engine::checkpoint::{JsonSnapshotEncoder, Kind, SnapshotEncoder};
+use engine::checkpoint::Kind;
 use engine::config::{Aggregation, Metric, Metrics};
 use engine::line::decode::{BadLine, LineStream, Outbox};
 use engine::memory::shard::Shard;
+use engine::memory::snapshot::SnapshotWork;
 use engine::recovery::Recovery;
 use engine::series::route::Router;
 use engine::wal::encode::SegmentEncoder;
@@ -75,22 +76,15 @@ impl Store {
         let mut written = Vec::new();
         for host in self.shard.hosts() {
             let name = self.shard.tree().level(host).name().to_owned();
-            for run in 0..self.shard.snapshots_needed(host) {
-                let from = NOW - 100_000 + self.checkpoints * 1000 + run as i64;
-                let mut bytes = Vec::new();
-                match kind {
-                    Kind::Binary => {
-                        self.shard.write_snapshot(host, run, SnapshotEncoder::new(from, NOW, &mut bytes))
-                    }
-                    Kind::Json => {
-                        self.shard.write_snapshot(host, run, JsonSnapshotEncoder::new(from, NOW, &mut bytes))
-                    }
-                };
+            let first = NOW - 100_000 + self.checkpoints * 1000;
+            let mut work = SnapshotWork::new(host, kind, first, NOW);
+            while !work.step(&mut self.shard) {}
+            let Some(snapshots) = work.into_snapshots(&self.shard) else { continue };
+            for (from, bytes) in (first..).zip(snapshots.files) {
                 written.push((name.clone(), from, kind, bytes));
             }
-            let handed_over = self.shard.hand_over(host);
             if fails {
-                self.shard.take_back(&handed_over);
+                self.shard.take_back(&snapshots.handed_over);
             }
         }
         self.checkpoints += 1;

@@ -6,22 +6,22 @@
 use super::levels::{OpenLevel, OpenLevels, assert_name, assert_series};
 use super::{SnapshotSink, format};
 
-/// Appends one snapshot to a buffer.
+/// The bytes of one snapshot.
 #[derive(Debug)]
-pub struct SnapshotEncoder<'a> {
-    out: &'a mut Vec<u8>,
+pub struct SnapshotEncoder {
+    out: Vec<u8>,
     levels: OpenLevels,
 }
 
-impl<'a> SnapshotEncoder<'a> {
+impl SnapshotEncoder {
     /// Begins a snapshot of the given span, in seconds, with the host's level open.
     #[must_use]
-    pub fn new(from: i64, to: i64, out: &'a mut Vec<u8>) -> Self {
-        let begin = out.len();
+    pub fn new(from: i64, to: i64) -> Self {
+        let mut out = Vec::new();
         out.extend_from_slice(&format::MAGIC_NUMBER.to_le_bytes());
         out.extend_from_slice(&from.to_le_bytes());
         out.extend_from_slice(&to.to_le_bytes());
-        debug_assert_eq!(out.len() - begin, format::HEADER_BYTES);
+        debug_assert_eq!(out.len(), format::HEADER_BYTES);
         let body = out.len();
         out.extend_from_slice(&0u32.to_le_bytes());
         let host = OpenLevel { begin: body, body, ..OpenLevel::default() };
@@ -36,7 +36,7 @@ impl<'a> SnapshotEncoder<'a> {
 
     /// Where the count of children of the open level stands.
     fn children(&mut self) -> usize {
-        let out = &mut *self.out;
+        let out = &mut self.out;
         *self.levels.current().children.get_or_insert_with(|| {
             let at = out.len();
             out.extend_from_slice(&0u32.to_le_bytes());
@@ -45,14 +45,18 @@ impl<'a> SnapshotEncoder<'a> {
     }
 
     fn fill_in(&mut self, level: &OpenLevel) {
-        put_u32(self.out, level.body, level.series_count);
+        put_u32(&mut self.out, level.body, level.series_count);
         if let Some(at) = level.children {
-            put_u32(self.out, at, level.child_count);
+            put_u32(&mut self.out, at, level.child_count);
         }
     }
 }
 
-impl SnapshotSink for SnapshotEncoder<'_> {
+impl SnapshotSink for SnapshotEncoder {
+    fn begin(from: i64, to: i64) -> Self {
+        Self::new(from, to)
+    }
+
     fn series(&mut self, metric: &str, frequency: i64, start: i64, values: impl IntoIterator<Item = f64>) {
         assert!(self.levels.current().children.is_none(), "a level's series come before its children");
         let begin = self.out.len();
@@ -74,7 +78,7 @@ impl SnapshotSink for SnapshotEncoder<'_> {
         }
         assert_series(start, frequency, count);
         let count = u32::try_from(count).expect("a snapshot's series has fewer than 2^32 values");
-        put_u32(self.out, count_at, count);
+        put_u32(&mut self.out, count_at, count);
         self.levels.count_series();
     }
 
@@ -97,12 +101,12 @@ impl SnapshotSink for SnapshotEncoder<'_> {
         }
     }
 
-    fn finish(mut self) -> u64 {
+    fn finish(mut self) -> (Vec<u8>, u64) {
         self.children();
         let levels = std::mem::replace(&mut self.levels, OpenLevels::new(OpenLevel::default()));
         let (host, series_total) = levels.finish();
         self.fill_in(&host);
-        series_total
+        (self.out, series_total)
     }
 }
 

@@ -6,6 +6,9 @@
 /// without series. What could not be read back is not written: all methods panic on names, times, frequencies and
 /// depths beyond [`crate::limits`], which are checked where samples enter the store.
 pub trait SnapshotSink: Sized {
+    /// Begins a snapshot of the given span, in seconds, with the host's level open.
+    fn begin(from: i64, to: i64) -> Self;
+
     /// Writes a series of the level that is open: seconds per value, time of the first value in seconds, and the
     /// values, oldest first, NaN where one is missing.
     ///
@@ -25,9 +28,9 @@ pub trait SnapshotSink: Sized {
     /// If none is open.
     fn close_level(&mut self);
 
-    /// Ends the snapshot; the number of series in it. Without any there is no need of a file.
+    /// Ends the snapshot; the bytes of the file and the number of series in it. Without any there is no need of a file.
     ///
     /// # Panics
     /// If a child is still open.
-    fn finish(self) -> u64;
+    fn finish(self) -> (Vec<u8>, u64);
 }

@@ -99,20 +99,18 @@ impl Level {
 
 /// The file of a model, and how many series the encoder counted.
 pub(crate) fn encode(kind: Kind, from: i64, to: i64, level: &Level) -> (Vec<u8>, u64) {
-    let mut out = Vec::new();
-    let count = match kind {
+    match kind {
         Kind::Binary => {
-            let mut encoder = SnapshotEncoder::new(from, to, &mut out);
+            let mut encoder = SnapshotEncoder::new(from, to);
             level.write(&mut encoder);
             encoder.finish()
         }
         Kind::Json => {
-            let mut encoder = JsonSnapshotEncoder::new(from, to, &mut out);
+            let mut encoder = JsonSnapshotEncoder::new(from, to);
             level.write(&mut encoder);
             encoder.finish()
         }
-    };
-    (out, count)
+    }
 }
 
 fn any_value() -> impl Strategy<Value = f64> {

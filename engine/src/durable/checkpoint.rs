@@ -15,6 +15,7 @@ use super::segments::{InheritedSegment, set_aside};
 use crate::checkpoint::Kind;
 use crate::checkpoint::file_name::{REFERENCE_LOG, snapshot_name, unused_from};
 use crate::memory::save::HostHandedOver;
+pub use crate::memory::snapshot::HostSnapshots;
 use crate::platform::{Platform, remove_if_there, write_atomically};
 use crate::series::tree::LevelId;
 use crate::sync::countdown::Countdown;
@@ -38,19 +39,6 @@ impl Inherited {
     fn one_done(&self) -> Option<&[InheritedSegment]> {
         self.missing.arrive().then_some(&self.segments)
     }
-}
-
-/// A host's unsaved data as files, encoded by its pump.
-#[derive(Debug)]
-pub struct HostSnapshots {
-    /// The cluster.
-    pub cluster: String,
-    /// The host.
-    pub host: String,
-    /// The bytes of each snapshot.
-    pub files: Vec<Vec<u8>>,
-    /// To be taken back if they cannot be written.
-    pub handed_over: HostHandedOver,
 }
 
 /// The hosts of a core, behind its pump.

@@ -12,4 +12,5 @@ pub mod pool;
 pub mod retention;
 pub mod save;
 pub mod shard;
+pub mod snapshot;
 pub mod unsaved;

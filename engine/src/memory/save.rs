@@ -1,7 +1,7 @@
-//! The snapshots of a shard's hosts (DESIGN decision 5).
+//! What of a shard's hosts is saved (DESIGN decision 5).
 //!
-//! A checkpoint goes from host to host: it writes what is unsaved, hands it over, and takes it back if the
-//! file did not become durable.
+//! A checkpoint goes from host to host: [`snapshot`](super::snapshot) encodes what is unsaved and hands it over; here
+//! it is taken back if the file did not become durable.
 
 use super::shard::Shard;
 use super::unsaved::HandedOver;
@@ -26,10 +26,12 @@ impl Shard {
         self.series_below(host).map(|id| self.series(id).chain().unsaved_runs().len()).max().unwrap_or(0)
     }
 
-    /// Writes one snapshot of a host: the run of this number of every series. Returns how many series it has.
-    pub fn write_snapshot<S: SnapshotSink>(&self, host: LevelId, run: usize, mut sink: S) -> u64 {
+    /// The bytes of one snapshot of a host: the run of this number of every series. In one piece and without handing
+    /// anything over: for tools, which have no ingest to go on.
+    #[must_use]
+    pub fn write_snapshot<S: SnapshotSink>(&self, host: LevelId, run: usize, mut sink: S) -> Vec<u8> {
         self.write_level(host, run, &mut Vec::new(), &mut sink);
-        sink.finish()
+        sink.finish().0
     }
 
     fn write_level<S: SnapshotSink>(&self, level: LevelId, run: usize, values: &mut Vec<f64>, sink: &mut S) {
@@ -54,9 +56,14 @@ impl Shard {
         let mut handed_over = HostHandedOver::default();
         let below: Vec<SeriesId> = self.series_below(host).collect();
         for id in below {
-            self.chain_mut(id).hand_over(|slots| handed_over.0.push((id, slots)));
+            self.hand_over_series(id, &mut handed_over);
         }
         handed_over
+    }
+
+    /// Takes everything of a series as saved.
+    pub(super) fn hand_over_series(&mut self, id: SeriesId, handed_over: &mut HostHandedOver) {
+        self.chain_mut(id).hand_over(|slots| handed_over.0.push((id, slots)));
     }
 
     /// The snapshots failed: what was handed over is unsaved again.

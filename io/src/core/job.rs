@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use engine::checkpoint::{JsonSnapshotEncoder, Kind, SnapshotEncoder};
-use engine::durable::checkpoint::HostSnapshots;
 use engine::durable::journal::Free;
 use engine::inspect::debug::DumpWork;
 use engine::inspect::health;
 use engine::limits::HEALTH_NODES_PER_STEP;
 use engine::memory::retention::FreeWork;
 use engine::memory::shard::Shard;
+use engine::memory::snapshot::SnapshotWork;
 use engine::query::request::HealthRequest;
 use engine::query::scatter::{CoreQuery, Step};
-use engine::series::tree::{LevelId, ROOT};
+use engine::series::tree::ROOT;
 
 use super::event::{Reply, Work};
 
@@ -23,6 +22,8 @@ pub enum Job {
     Query(Box<CoreQuery>),
     /// A free.
     Free(FreeWork),
+    /// The snapshots of a host; none once they are made.
+    Snapshot(Option<SnapshotWork>),
     /// A dump.
     Dump(DumpWork),
     /// Something that is done in one step.
@@ -53,7 +54,10 @@ impl Job {
                 Self::Free(FreeWork::new(found.collect(), to))
             }
             Work::Retain(to) => Self::Free(FreeWork::new(vec![ROOT], to)),
-            Work::ListHosts | Work::Snapshot { .. } | Work::TakeBack(_) => Self::Once(Some(wanted)),
+            Work::Snapshot { host, kind, from, to } => {
+                Self::Snapshot(Some(SnapshotWork::new(host, kind, from, to)))
+            }
+            Work::ListHosts | Work::TakeBack(_) => Self::Once(Some(wanted)),
             Work::Dump(selector) => Self::Dump(DumpWork::new(shard, &selector)),
             Work::Health { request, mine, now } => {
                 Self::Health { request, nodes: mine, now, judged: Vec::new() }
@@ -69,6 +73,13 @@ impl Job {
                 Step::Done(answer) => Some(Reply::Answered(answer)),
             },
             Self::Free(work) => work.step(shard).then(|| Reply::Freed(work.freed() as u64)),
+            Self::Snapshot(work) => {
+                if !work.as_mut().expect("made once").step(shard) {
+                    return None;
+                }
+                let snapshots = work.take().and_then(|work| work.into_snapshots(shard));
+                Some(Reply::Snapshots(snapshots.map(Box::new)))
+            }
             Self::Once(work) => Some(once(work.take().expect("done once"), shard)),
             Self::Dump(work) => work.step(shard).map(Reply::Dumped),
             Self::Health { request, nodes, now, judged } => {
@@ -87,33 +98,10 @@ impl Job {
 fn once(work: Work, shard: &mut Shard) -> Reply {
     match work {
         Work::ListHosts => Reply::Hosts(shard.hosts()),
-        Work::Snapshot { host, kind, from, to } => Reply::Snapshots(snapshots(shard, host, kind, from, to)),
         Work::TakeBack(handed_over) => {
             shard.take_back(&handed_over);
             Reply::TakenBack
         }
-        Work::Query(_) | Work::Free(_) | Work::Retain(_) | Work::Dump(_) | Work::Health { .. } => {
-            unreachable!("done in several steps")
-        }
+        _ => unreachable!("done in several steps"),
     }
-}
-
-fn snapshots(shard: &mut Shard, host: LevelId, kind: Kind, from: i64, to: i64) -> Option<Box<HostSnapshots>> {
-    let path: Vec<String> = shard.tree().path(host).into_iter().map(str::to_owned).collect();
-    let files: Vec<Vec<u8>> = (0..shard.snapshots_needed(host))
-        .map(|run| {
-            let (from, mut bytes) = (from + run as i64, Vec::new());
-            match kind {
-                Kind::Binary => shard.write_snapshot(host, run, SnapshotEncoder::new(from, to, &mut bytes)),
-                Kind::Json => shard.write_snapshot(host, run, JsonSnapshotEncoder::new(from, to, &mut bytes)),
-            };
-            bytes
-        })
-        .collect();
-    if files.is_empty() {
-        return None;
-    }
-    let handed_over = shard.hand_over(host);
-    let [cluster, host] = path.try_into().expect("a host is two levels below the root");
-    Some(Box::new(HostSnapshots { cluster, host, files, handed_over }))
 }

@@ -64,9 +64,7 @@ pub fn impossible_time(shard: &Shard, host: LevelId) -> Option<i64> {
 /// If the host has an [`impossible_time`].
 #[must_use]
 pub fn snapshot(shard: &Shard, host: LevelId, run: usize, from: i64, to: i64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    shard.write_snapshot(host, run, SnapshotEncoder::new(from, to, &mut bytes));
-    bytes
+    shard.write_snapshot(host, run, SnapshotEncoder::new(from, to))
 }
 
 /// All samples of a host as a `current.wal`, series after series, each oldest first: the reference takes no sample

@@ -5,28 +5,27 @@ use std::io::Write;
 use super::super::SnapshotSink;
 use super::super::levels::{OpenLevel, OpenLevels, assert_name, assert_series};
 
-/// Appends one snapshot to a buffer.
+/// The bytes of one snapshot.
 #[derive(Debug)]
-pub struct JsonSnapshotEncoder<'a> {
-    out: &'a mut Vec<u8>,
+pub struct JsonSnapshotEncoder {
+    out: Vec<u8>,
     from: i64,
     to: i64,
     levels: OpenLevels,
 }
 
-impl<'a> JsonSnapshotEncoder<'a> {
+impl JsonSnapshotEncoder {
     /// Begins a snapshot of the given span, in seconds, with the host's level open.
     #[must_use]
-    pub fn new(from: i64, to: i64, out: &'a mut Vec<u8>) -> Self {
-        let begin = out.len();
-        out.extend_from_slice(br#"{"metrics":{"#);
-        let host = OpenLevel { begin, body: out.len(), ..OpenLevel::default() };
+    pub fn new(from: i64, to: i64) -> Self {
+        let out = br#"{"metrics":{"#.to_vec();
+        let host = OpenLevel { body: out.len(), ..OpenLevel::default() };
         Self { out, from, to, levels: OpenLevels::new(host) }
     }
 
     /// Ends the list of series of the open level, once.
     fn children(&mut self) {
-        let out = &mut *self.out;
+        let out = &mut self.out;
         self.levels.current().children.get_or_insert_with(|| {
             out.extend_from_slice(br#"},"children":{"#);
             out.len()
@@ -34,7 +33,11 @@ impl<'a> JsonSnapshotEncoder<'a> {
     }
 }
 
-impl SnapshotSink for JsonSnapshotEncoder<'_> {
+impl SnapshotSink for JsonSnapshotEncoder {
+    fn begin(from: i64, to: i64) -> Self {
+        Self::new(from, to)
+    }
+
     fn series(&mut self, metric: &str, frequency: i64, start: i64, values: impl IntoIterator<Item = f64>) {
         assert!(self.levels.current().children.is_none(), "a level's series come before its children");
         assert_name(metric);
@@ -42,18 +45,18 @@ impl SnapshotSink for JsonSnapshotEncoder<'_> {
         if self.levels.current().series_count > 0 {
             self.out.push(b',');
         }
-        push_string(self.out, metric);
+        push_string(&mut self.out, metric);
         self.out.extend_from_slice(br#":{"frequency":"#);
-        push_integer(self.out, frequency);
+        push_integer(&mut self.out, frequency);
         self.out.extend_from_slice(br#","start":"#);
-        push_integer(self.out, start);
+        push_integer(&mut self.out, start);
         self.out.extend_from_slice(br#","data":["#);
         let mut count = 0;
         for value in values {
             if count > 0 {
                 self.out.push(b',');
             }
-            push_value(self.out, value);
+            push_value(&mut self.out, value);
             count += 1;
         }
         if count == 0 {
@@ -72,7 +75,7 @@ impl SnapshotSink for JsonSnapshotEncoder<'_> {
         if self.levels.current().child_count > 0 {
             self.out.push(b',');
         }
-        push_string(self.out, name);
+        push_string(&mut self.out, name);
         self.out.extend_from_slice(br#":{"metrics":{"#);
         let body = self.out.len();
         self.levels.push(OpenLevel { begin, body, ..OpenLevel::default() });
@@ -88,14 +91,14 @@ impl SnapshotSink for JsonSnapshotEncoder<'_> {
         }
     }
 
-    fn finish(mut self) -> u64 {
+    fn finish(mut self) -> (Vec<u8>, u64) {
         self.children();
         self.out.extend_from_slice(br#"},"from":"#);
-        push_integer(self.out, self.from);
+        push_integer(&mut self.out, self.from);
         self.out.extend_from_slice(br#","to":"#);
-        push_integer(self.out, self.to);
+        push_integer(&mut self.out, self.to);
         self.out.extend_from_slice(b"}\n");
-        self.levels.finish().1
+        (self.out, self.levels.finish().1)
     }
 }
 

@@ -184,8 +184,7 @@ fn text_that_is_no_snapshot_is_refused() {
 #[test]
 #[should_panic(expected = "could not be read back")]
 fn what_could_not_be_read_back_is_not_written() {
-    let mut out = Vec::new();
-    SnapshotEncoder::new(0, 1, &mut out).series("m", 0, 0, [1.0]);
+    SnapshotEncoder::new(0, 1).series("m", 0, 0, [1.0]);
 }
 
 #[test]
