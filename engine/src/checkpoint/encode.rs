@@ -4,7 +4,7 @@
 //! so they are filled in when a level is left; no tree is built.
 
 use super::levels::{OpenLevel, OpenLevels, assert_name, assert_series};
-use super::{SnapshotSink, format};
+use super::{SnapshotSink, format, kept};
 
 /// The bytes of one snapshot.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl SnapshotSink for SnapshotEncoder {
         let values = values.into_iter();
         self.out.reserve(values.size_hint().0.saturating_mul(format::VALUE.size_bytes));
         for value in values {
-            self.out.extend_from_slice(&stored(value).to_le_bytes());
+            self.out.extend_from_slice(&kept(value).to_le_bytes());
         }
         let count = (self.out.len() - values_at) / format::VALUE.size_bytes;
         if count == 0 {
@@ -108,11 +108,6 @@ impl SnapshotSink for SnapshotEncoder {
         self.fill_in(&host);
         (self.out, series_total)
     }
-}
-
-/// What a snapshot keeps of a value. All NaNs are one, whatever their bits; beyond the largest `f32` is infinity.
-fn stored(value: f64) -> f32 {
-    if value.is_nan() { f32::NAN } else { value as f32 }
 }
 
 fn put_u32(out: &mut [u8], at: usize, number: u32) {

@@ -24,7 +24,7 @@ pub use encode::SnapshotEncoder;
 pub use error::SnapshotError;
 pub use file_name::Kind;
 pub use json::JsonSnapshotEncoder;
-pub use sink::SnapshotSink;
+pub use sink::{SnapshotSink, kept};
 pub use visit::{SnapshotHeader, SnapshotSeries, SnapshotVisitor, Values};
 
 /// Reads a snapshot of either format; see [`decode::decode`] and [`json::decode`].

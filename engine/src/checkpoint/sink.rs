@@ -1,5 +1,19 @@
 //! How a checkpoint writes a snapshot, whichever format the file has.
 
+/// What a file of the reference keeps of a value, which is an `f32`: all NaNs are one, and a double beyond the largest
+/// `f32` becomes that, with its sign, so that a sample does not come back as a missing one.
+#[must_use]
+pub fn kept(value: f64) -> f32 {
+    let rounded = value as f32;
+    if rounded.is_nan() {
+        f32::NAN
+    } else if rounded.is_infinite() && value.is_finite() {
+        f32::MAX.copysign(rounded)
+    } else {
+        rounded
+    }
+}
+
 /// Takes the levels of a host depth first and appends them to a buffer.
 ///
 /// A level's own series come before its children. What holds nothing is left out: a series without values, a level

@@ -86,7 +86,11 @@ impl Level {
 
     fn push_rows(&self, path: &mut Vec<String>, rows: &mut Vec<Row>) {
         for (metric, frequency, start, values) in self.series.iter().filter(|series| !series.3.is_empty()) {
-            let bits = values.iter().map(|&value| if value.is_nan() { f32::NAN } else { value as f32 });
+            let bits = values.iter().map(|&value| match value as f32 {
+                rounded if rounded.is_nan() => f32::NAN,
+                rounded if rounded.is_infinite() => f32::MAX.copysign(rounded),
+                rounded => rounded,
+            });
             rows.push((path.clone(), metric.clone(), *frequency, *start, bits.map(f32::to_bits).collect()));
         }
         for (name, child) in &self.children {

@@ -2,7 +2,7 @@
 //!
 //! Either as snapshots, as many as the runs of its series need, or as a `current.wal`. Values become `f32`.
 
-use engine::checkpoint::SnapshotEncoder;
+use engine::checkpoint::{SnapshotEncoder, kept};
 use engine::limits::TIME_SECONDS_MAX;
 use engine::memory::shard::Shard;
 use engine::reference_log::{RecordError, push_header, push_record};
@@ -81,7 +81,7 @@ pub fn reference_log(shard: &Shard, host: LevelId) -> (Vec<u8>, Option<LeftOut>)
             let times = (0_i64..).map(|slot| run.start + slot * chain.frequency());
             run.read(&mut values, shard.pool());
             for (&value, time) in values.iter().zip(times).filter(|(value, _)| !value.is_nan()) {
-                if let Err(why) = push_record(&mut bytes, path, metric, time, value as f32) {
+                if let Err(why) = push_record(&mut bytes, path, metric, time, kept(value)) {
                     left_out.get_or_insert(LeftOut { samples: 0, why }).samples += 1;
                 }
             }

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use super::super::SnapshotSink;
 use super::super::levels::{OpenLevel, OpenLevels, assert_name, assert_series};
+use super::super::{SnapshotSink, kept};
 
 /// The bytes of one snapshot.
 #[derive(Debug)]
@@ -102,19 +102,10 @@ impl SnapshotSink for JsonSnapshotEncoder {
     }
 }
 
-/// The shortest decimal that reads back as the same `f32`.
-///
-/// JSON has no infinity: a value that rounds to one is written as the double it is, so that nothing is lost to a reader of
-/// doubles, and ours finds the infinity that a `.bin` would have held. What is not a number is `null`.
+/// The shortest decimal that reads back as the same `f32`; what JSON cannot hold is `null`.
 fn push_value(out: &mut Vec<u8>, value: f64) {
-    let stored = value as f32;
-    let written = if stored.is_finite() {
-        write!(out, "{stored:?}")
-    } else if value.is_finite() {
-        write!(out, "{value:?}")
-    } else {
-        out.write_all(b"null")
-    };
+    let kept = kept(value);
+    let written = if kept.is_finite() { write!(out, "{kept:?}") } else { out.write_all(b"null") };
     written.expect("writing to memory cannot fail");
 }
 

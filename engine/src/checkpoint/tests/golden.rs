@@ -111,3 +111,14 @@ fn json_of_other_writers_is_read() {
     ];
     assert_eq!(found, expected);
 }
+
+#[test]
+fn a_value_beyond_the_largest_f32_becomes_that() {
+    let values = vec![1e39, -1e300, f64::MAX, f64::NAN, f64::from(f32::MAX)];
+    let level = Level { series: vec![("m".to_owned(), 1, 0, values)], children: Vec::new() };
+    for kind in [Kind::Binary, Kind::Json] {
+        let (_, found) = rows(kind, &encode(kind, 0, 1, &level).0);
+        let expected = [f32::MAX, -f32::MAX, f32::MAX, f32::NAN, f32::MAX].map(f32::to_bits);
+        assert_eq!(found[0].4, expected, "{kind:?}");
+    }
+}
