@@ -199,10 +199,26 @@ fn an_abrupt_end_loses_only_its_own_stream() {
     client.send(lines("h", 5).as_bytes()).unwrap();
     finish(client);
     assert_eq!(stored(&daemon, "h", 5), values(5));
-    let open = Client::connect(port);
+    let mut open = Client::connect(port);
     daemon.signal("TERM");
     let (status, duration) = daemon.wait();
     assert_eq!(status.code(), Some(0));
     assert!(duration < Duration::from_secs(2), "an open stream held the stop up: {duration:?}");
-    drop(open);
+    let end = open.read_to_close();
+    assert!(end.is_err(), "an end that the client did not begin is no acknowledgement: {end:?}");
+}
+
+#[test]
+fn a_stop_stores_whole_lines_and_resets_the_stream() {
+    let (mut daemon, port) = start();
+    let mut client = Client::connect(port);
+    let cut = lines("h", 5) + "cpu_load,cluster=c,hostname=h value=9 17000";
+    client.send(cut.as_bytes()).unwrap();
+    let seen = eventually(Duration::from_secs(5), || stored(&daemon, "h", 5) == values(5));
+    assert!(seen, "{}", stored(&daemon, "h", 5));
+    daemon.signal("TERM");
+    daemon.wait();
+    let end = client.read_to_close();
+    assert!(end.is_err(), "an orderly close would be an acknowledgement: {end:?}");
+    assert!(!daemon.log().contains("bad line"), "the cut line is not read: {}", daemon.log());
 }

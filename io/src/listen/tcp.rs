@@ -1,7 +1,8 @@
 //! One raw TCP connection: a stream of line-protocol lines.
 //!
 //! Nothing is answered. A bad line is skipped, counted and warned of. When the client closes its sending
-//! side, everything it sent is stored before ours is closed: an orderly close is the acknowledgement.
+//! side, everything it sent is stored before ours is closed: an orderly close is the acknowledgement. Every other end is
+//! a reset.
 
 use std::rc::Rc;
 
@@ -10,7 +11,7 @@ use futures_lite::FutureExt;
 
 use super::connections::ConnectionHandle;
 use crate::core::Core;
-use crate::core::ingest::{Ingest, NotWritten};
+use crate::core::ingest::Ingest;
 use crate::runtime::Stream;
 
 /// Size of a connection's buffer at first, and when it is busy.
@@ -47,7 +48,7 @@ pub async fn serve(
                 if ingest.is_refused()
                     && let Err(error) = ingest.finish().await
                 {
-                    return refuse(&stream, &error);
+                    return reset(&stream, &error);
                 }
                 // Memory follows the traffic: a quiet connection keeps a small buffer.
                 if bytes == buffer.len() && bytes < BUFFER_BYTES_MAX {
@@ -62,15 +63,17 @@ pub async fn serve(
                     unreachable!("bad lines of a stream are skipped");
                 };
                 if let Err(error) = ingest.finish().await {
-                    return refuse(&stream, &error);
+                    return reset(&stream, &error);
                 }
                 if let Err(error) = stream.shutdown_write().await {
                     tracing::debug!("TCP connection not closed in order: {error}");
                 }
                 return;
             }
-            // What was complete is stored; without an orderly close nothing was acknowledged.
+            // Whole lines are stored; the last one may have been cut, so only an orderly end completes it. The client
+            // may still hold back some that it takes for received, so it must not see an orderly close.
             Received::Broken | Received::Asked => {
+                reset(&stream, "it broke, stalled, or the daemon stops");
                 let _ = ingest.finish().await;
                 return;
             }
@@ -79,8 +82,8 @@ pub async fn serve(
 }
 
 /// Ends a connection so that its client cannot take it for an acknowledgement.
-fn refuse(stream: &Stream, error: &NotWritten) {
-    tracing::debug!("TCP connection reset: {error}");
+pub fn reset(stream: &Stream, why: impl std::fmt::Display) {
+    tracing::debug!("TCP connection reset: {why}");
     if let Err(error) = stream.reset_on_close() {
         tracing::warn!("a TCP connection could not be reset: {error}");
     }
