@@ -2,11 +2,12 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{self, ExitCode};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use engine::durable::checkpoint::Inherited;
@@ -32,6 +33,10 @@ use crate::telemetry::{self, critical};
 
 /// From the first to the last byte of a request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the start waits for a port that is in use.
+const BIND_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time between two attempts.
+const BIND_INTERVAL: Duration = Duration::from_millis(20);
 /// How long connections may take to end once the daemon stops.
 const STOP_TIMEOUT: Duration = Duration::from_millis(1000);
 
@@ -165,25 +170,32 @@ fn bind_all(settings: &Settings, cores: usize) -> Result<Vec<CoreListeners>, Str
 }
 
 /// One listener a core, all on the first of the address's alternatives that works.
+///
+/// The sockets of a daemon that was just killed linger until the kernel has taken its rings down, so a port in use is an
+/// error only after [`BIND_TIMEOUT`].
 fn bind(addr: &str, cores: usize) -> Result<Vec<Listener>, String> {
     let alternatives = resolve(addr).map_err(|error| error.to_string())?;
-    let mut failure = format!("{addr} names no address");
-    for alternative in alternatives {
-        match bind_alternative(alternative, cores) {
-            Ok(listeners) => return Ok(listeners),
-            Err(error) => failure = error.to_string(),
+    let until = Instant::now() + BIND_TIMEOUT;
+    loop {
+        let (mut failure, mut is_in_use) = (format!("{addr} names no address"), false);
+        for &alternative in &alternatives {
+            match bind_alternative(alternative, cores) {
+                Ok(listeners) => return Ok(listeners),
+                Err(error) => {
+                    is_in_use |= error.kind() == io::ErrorKind::AddrInUse;
+                    failure = error.to_string();
+                }
+            }
         }
+        if !is_in_use || Instant::now() >= until {
+            return Err(failure);
+        }
+        thread::sleep(BIND_INTERVAL);
     }
-    Err(failure)
 }
 
 fn bind_alternative(addr: SocketAddr, cores: usize) -> io::Result<Vec<Listener>> {
-    // glommio trap: its listeners share a port with any other process of the user that allows it, silently.
-    // A plain socket does not, so bind one first, for a moment.
-    drop(
-        TcpListener::bind(addr)
-            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}")))?,
-    );
+    Listener::probe(addr)?;
     let first = Listener::bind(addr)?;
     let addr = first.local_addr();
     let rest = (1..cores).map(|_| Listener::bind(addr));
@@ -337,7 +349,9 @@ fn serve_tcp(
     let cluster: Rc<str> = settings.main.tcp_cluster.as_deref().unwrap_or_default().into();
     let (core, connections) = (Rc::clone(core), Rc::clone(connections));
     let on_connection = move |stream: runtime::Stream, _| {
-        let Some(connection) = connections.register(&stream) else { return };
+        let Some(connection) = connections.register(&stream) else {
+            return tcp::reset(&stream, "too many connections");
+        };
         let (core, cluster) = (Rc::clone(&core), Rc::clone(&cluster));
         runtime::spawn("tcp connection", tcp::serve(stream, core, cluster, connection));
     };

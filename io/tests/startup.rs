@@ -2,13 +2,15 @@
 
 mod daemon;
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use daemon::http::Client;
 use daemon::{BINARY, Daemon, Finished, default_config, eventually, free_port, run, write_config};
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 
 /// Where the daemon listens when there is no configuration file.
 const DEFAULT_PORT: u16 = 8082;
@@ -184,6 +186,34 @@ fn a_second_daemon_on_the_same_port_is_refused() {
     let said = refusal(&run(&["-config", "config.json"], other.path()));
     assert!(said.contains(&first.port().to_string()), "the port in use is named: {said}");
     first.assert_answers();
+}
+
+#[test]
+fn a_port_that_becomes_free_is_waited_for() {
+    let mut daemon = Daemon::start();
+    daemon.kill();
+    let taken = bound(daemon.port());
+    // As long as the socket of a killed daemon lingers, at worst.
+    let freed = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(400));
+        drop(taken);
+        Instant::now()
+    });
+    daemon.restart();
+    assert!(freed.join().unwrap() < Instant::now(), "it listens only once the port is free");
+    daemon.assert_answers();
+}
+
+/// Takes a port whose last owner was killed a moment ago, without listening: who connects is refused.
+fn bound(port: u16) -> Socket {
+    let addr = SocketAddr::from(([127, 0, 0, 1], port)).into();
+    let mut taken = None;
+    daemon::eventually(Duration::from_secs(5), || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        taken = socket.bind(&addr).is_ok().then_some(socket);
+        taken.is_some()
+    });
+    taken.expect("the port becomes free")
 }
 
 #[test]

@@ -49,10 +49,19 @@ impl Listener {
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}")))
     }
 
+    /// Whether nobody listens there: [`bind`](Self::bind) alone would share a port with any other process of the user
+    /// that allows it, silently. Never listens, so no client can connect to what is gone in a moment.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn probe(addr: SocketAddr) -> io::Result<()> {
+        socket(addr)
+            .and_then(|socket| socket.bind(&SockAddr::from(addr)))
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}")))
+    }
+
     fn try_bind(addr: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-        // Ours or a predecessor's connections in TIME_WAIT must not keep a restart waiting.
-        socket.set_reuse_address(true)?;
+        let socket = socket(addr)?;
         socket.set_reuse_port(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&SockAddr::from(addr))?;
@@ -138,6 +147,13 @@ impl Listener {
         poll_fn(|context| Pin::new(&mut waiter).poll_read(context, &mut [0]).map(|_not_connected| ())).await;
         Ok(())
     }
+}
+
+fn socket(addr: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    // Ours or a predecessor's connections in TIME_WAIT must not keep a restart waiting.
+    socket.set_reuse_address(true)?;
+    Ok(socket)
 }
 
 #[cfg(test)]
