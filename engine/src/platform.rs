@@ -74,6 +74,19 @@ pub trait Disk: 'static {
     fn sync_directory(&self, directory: &Path) -> impl Future<Output = io::Result<()>>;
 }
 
+/// What cleanup needs beyond a [`Disk`].
+pub trait Housekeeping: Disk {
+    /// Everything in a directory, each with the time when it was last written to; seconds since 1970.
+    fn read_dir_with_ages(
+        &self,
+        directory: &Path,
+    ) -> impl Future<Output = io::Result<Vec<(DirectoryEntry, i64)>>>;
+    /// Removes a directory. It need not be durable: an empty one does no harm.
+    ///
+    /// Fails with [`io::ErrorKind::DirectoryNotEmpty`] if something is in it.
+    fn remove_directory(&self, directory: &Path) -> impl Future<Output = io::Result<()>>;
+}
+
 /// Time, and tasks that wait for it. All tasks of one clock run on one thread.
 pub trait Clock: 'static {
     /// The time of the wall, in seconds since 1970.

@@ -18,6 +18,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::api::Api;
+use crate::cleanup;
 use crate::command_line::CommandLine;
 use crate::core::checkpoint::Checkpoints;
 use crate::core::mesh::{CoreEnds, mesh};
@@ -28,7 +29,7 @@ use crate::listen::http::{self, HttpLimits};
 use crate::listen::tcp;
 use crate::recover;
 use crate::runtime::{self, CoreThread, Listener, StopFlag};
-use crate::settings::{Settings, resolve};
+use crate::settings::{Cleanup, Settings, resolve};
 use crate::telemetry::{self, critical};
 
 /// From the first to the last byte of a request's head.
@@ -51,7 +52,11 @@ pub fn main() -> ExitCode {
         eprintln!("logging was started twice");
     }
     command_line.notes.iter().for_each(|note| tracing::warn!("{note}"));
-    match Settings::load(command_line.config.as_deref()).map_err(|error| error.to_string()).and_then(run) {
+    match Settings::load(command_line.config.as_deref()).map_err(|error| error.to_string()).and_then(
+        |settings| {
+            if command_line.cleanup_checkpoints { clean_up(&settings) } else { run(settings) }
+        },
+    ) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error.lines().for_each(|line| critical!("{line}"));
@@ -93,6 +98,14 @@ fn run(settings: Settings) -> Result<(), String> {
     Ok(())
 }
 
+/// `-cleanup-checkpoints`: one round, on data that no daemon is running on.
+fn clean_up(settings: &Settings) -> Result<(), String> {
+    settings.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    runtime::probe().map_err(|error| error.to_string())?;
+    let _lock = lock(&settings.metric_store.wal.directory)?;
+    cleanup::once(&settings.metric_store)
+}
+
 /// Tells systemd, if it started us.
 fn notify(state: &str) {
     let state = [sd_notify::NotifyState::Custom(state)];
@@ -114,6 +127,9 @@ fn warn_unfinished(settings: &Settings) {
     }
     if main.user.is_some() || main.group.is_some() {
         critical!("user or group is set, but this version does not change them yet");
+    }
+    if let Cleanup::Archive { .. } = settings.metric_store.cleanup {
+        critical!("{}", cleanup::ARCHIVE_NOT_BUILT);
     }
     if settings.nats.is_some() {
         critical!("nats is configured, but this version does not subscribe yet");

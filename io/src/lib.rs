@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod boot;
+pub mod cleanup;
 pub mod command_line;
 pub mod core;
 pub mod durable;

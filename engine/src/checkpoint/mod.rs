@@ -8,6 +8,7 @@ mod cursor;
 pub mod decode;
 pub mod encode;
 pub mod error;
+pub mod expiry;
 pub mod field;
 pub mod file_name;
 pub mod format;

@@ -1,5 +1,6 @@
 //! What survives: the log's files ([`segments`], [`names`]), when what was written is durable ([`commit`]), how samples
-//! get there ([`journal`]), how snapshots make the log superfluous ([`checkpoint`]), and how all of it is read again
+//! get there ([`journal`]), how snapshots make the log superfluous ([`checkpoint`]) and are removed when they
+//! are out of retention ([`cleanup`]), and how all of it is read again
 //! ([`load`]).
 //!
 //! Before it: the pump of a core. After it: the acknowledgement. The [`platform`](crate::platform) is a parameter of
@@ -8,6 +9,7 @@
 //! that the files of earlier runs are superfluous.
 
 pub mod checkpoint;
+pub mod cleanup;
 pub mod commit;
 pub mod journal;
 pub mod load;

@@ -1,16 +1,21 @@
-//! What a core does on its own: checkpoints, retention, and the last checkpoint at a stop (SPEC section 6).
+//! What a core does on its own: checkpoints, retention, cleanup, and the last checkpoint at a stop (SPEC section 6).
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine::durable::cleanup::round;
+use engine::series::route::core_of;
+
 use super::calls::Call;
 use super::checkpoint::{self, Checkpoints};
 use super::event::{Request, Work};
 use super::{Core, Stopping, clock_seconds};
+use crate::cleanup;
+use crate::durable::RealPlatform;
 use crate::listen::connections::ConnectionTable;
 use crate::runtime::{StopFlag, next_tick, sleep};
-use crate::settings::MetricStore;
+use crate::settings::{Cleanup, MetricStore};
 
 /// Time between two looks at what is due.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -37,6 +42,9 @@ pub async fn run(
     let mut retry_interval = None;
     let retention_interval = store.retention_in_memory / 2;
     let mut retention_due = Instant::now() + retention_interval;
+    // At least a second, so that a round of nothing does not follow the other.
+    let cleanup_interval = store.retention_in_memory.max(Duration::from_secs(1));
+    let mut cleanup_due = Instant::now() + cleanup_interval;
     while !stop.is_set() {
         sleep(LOOK_INTERVAL).await;
         let is_full = retry_interval.is_none() && checkpoints.is_log_full(store.checkpoints.wal_bytes_max);
@@ -55,6 +63,10 @@ pub async fn run(
         if Instant::now() >= retention_due {
             retention_due = Instant::now() + retention_interval;
             retain(&core, store).await;
+        }
+        if store.cleanup == Cleanup::Delete && Instant::now() >= cleanup_due {
+            cleanup_due = Instant::now() + cleanup_interval;
+            clean_up(&core, store).await;
         }
     }
     connections.drained().await;
@@ -79,6 +91,15 @@ async fn deliver(core: &Rc<Core>) {
         call.request_now(owner, Request::Write(batch));
     }
     call.replies().await;
+}
+
+/// Deletes this core's snapshots that are out of retention. Beside its checkpoints, never during one: a host's directory
+/// does not vanish while a snapshot is written to it.
+async fn clean_up(core: &Rc<Core>, store: &MetricStore) {
+    let (index, cores) = (core.index, core.cores());
+    let mine = |cluster: &str, host: &str| core_of(cluster, host, cores) == index;
+    let outcome = round(&RealPlatform, &cleanup::options(store), mine).await;
+    cleanup::report(&format!("core {index}"), &outcome);
 }
 
 /// Frees what is older than the retention.

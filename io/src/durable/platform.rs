@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use engine::platform::{Clock, DirectoryEntry, Disk, LogFile, Writes};
+use engine::platform::{Clock, DirectoryEntry, Disk, Housekeeping, LogFile, Writes};
 
 use crate::core::clock_seconds;
 use crate::runtime::{self, SegmentFile};
@@ -73,6 +73,16 @@ impl Disk for RealPlatform {
 
     async fn sync_directory(&self, directory: &Path) -> io::Result<()> {
         runtime::sync_directory(directory).await
+    }
+}
+
+impl Housekeeping for RealPlatform {
+    async fn read_dir_with_ages(&self, directory: &Path) -> io::Result<Vec<(DirectoryEntry, i64)>> {
+        runtime::read_dir_with_ages(directory).await
+    }
+
+    async fn remove_directory(&self, directory: &Path) -> io::Result<()> {
+        runtime::remove_directory(directory).await
     }
 }
 

@@ -22,7 +22,10 @@ use engine::platform::{SECTOR_BYTES, Writes};
 use futures_lite::FutureExt;
 use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 
-pub use blocking::{create_directory, entries, read_dir, remove, rename, sync_directory, write_file};
+pub use blocking::{
+    create_directory, entries, read_dir, read_dir_with_ages, remove, remove_directory, rename,
+    sync_directory, write_file,
+};
 
 /// Most bytes of one write: the buffer it is copied to has this size.
 const WRITE_BYTES_MAX: usize = 1024 * 1024;

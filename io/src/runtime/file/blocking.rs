@@ -5,7 +5,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::Path,
 };
 
@@ -43,16 +43,31 @@ pub async fn read_dir(directory: &Path) -> io::Result<Vec<DirectoryEntry>> {
 /// # Errors
 /// As there, without the path.
 pub fn entries(directory: &Path) -> io::Result<Vec<DirectoryEntry>> {
+    Ok(aged_entries(directory)?.into_iter().map(|(entry, _)| entry).collect())
+}
+
+/// [`read_dir`], and of each the time when it was last written to; seconds since 1970.
+///
+/// # Errors
+/// As there.
+pub async fn read_dir_with_ages(directory: &Path) -> io::Result<Vec<(DirectoryEntry, i64)>> {
+    run("read directory", directory, aged_entries).await
+}
+
+fn aged_entries(directory: &Path) -> io::Result<Vec<(DirectoryEntry, i64)>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         match entry.metadata() {
-            Ok(metadata) => entries.push(DirectoryEntry {
-                name: entry.file_name(),
-                is_file: metadata.is_file(),
-                is_directory: metadata.is_dir() || metadata.is_symlink() && entry.path().is_dir(),
-                bytes: metadata.len(),
-            }),
+            Ok(metadata) => {
+                let found = DirectoryEntry {
+                    name: entry.file_name(),
+                    is_file: metadata.is_file(),
+                    is_directory: metadata.is_dir() || metadata.is_symlink() && entry.path().is_dir(),
+                    bytes: metadata.len(),
+                };
+                entries.push((found, metadata.mtime()));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -68,10 +83,14 @@ pub async fn create_directory(directory: &Path) -> io::Result<()> {
     run("create directory", directory, |directory| {
         let missing: Vec<_> = directory.ancestors().take_while(|path| !path.exists()).collect();
         fs::create_dir_all(directory)?;
-        for path in missing {
+        for path in &missing {
             sync(parent(path))?;
         }
-        Ok(())
+        // Cleanup may have removed the one above, which was empty, and this call made it again.
+        match missing.last() {
+            Some(top) => sync(parent(parent(top))),
+            None => Ok(()),
+        }
     })
     .await
 }
@@ -103,6 +122,14 @@ pub async fn sync_directory(directory: &Path) -> io::Result<()> {
 /// Those of the file system, [`io::ErrorKind::NotFound`] among them.
 pub async fn remove(path: &Path) -> io::Result<()> {
     run("remove", path, |path| fs::remove_file(path)).await
+}
+
+/// Removes an empty directory.
+///
+/// # Errors
+/// Those of the file system, [`io::ErrorKind::DirectoryNotEmpty`] among them.
+pub async fn remove_directory(path: &Path) -> io::Result<()> {
+    run("remove directory", path, |path| fs::remove_dir(path)).await
 }
 
 /// Makes a file with this content, or replaces that of an existing one; durable but for its name.
