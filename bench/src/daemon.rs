@@ -98,6 +98,8 @@ pub struct Daemon {
     child: Option<Child>,
     /// None only while it is dropped.
     scratch: Option<TempDir>,
+    /// How it was started.
+    command: Command,
     /// Its HTTP address.
     pub addr: SocketAddr,
     /// Where it takes raw lines.
@@ -157,7 +159,7 @@ impl Daemon {
         let pid = child.id();
         kept.process = Some(process(pid));
         drop(kept);
-        let mut daemon = Self { child: Some(child), scratch: Some(scratch), addr, tcp_addr, pid };
+        let mut daemon = Self { child: Some(child), scratch: Some(scratch), command, addr, tcp_addr, pid };
         daemon.wait_until_it_listens()?;
         Ok(daemon)
     }
@@ -176,6 +178,40 @@ impl Daemon {
             }
         }
         Ok(())
+    }
+
+    /// Kills it, as a crash would; its directory stays.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn kill(&mut self) -> Result<(), DaemonError> {
+        let mut kept = interrupt::kept();
+        if let Some(mut child) = self.child.take() {
+            child.kill().and_then(|()| child.wait()).map_err(prepare("killing the daemon"))?;
+        }
+        kept.process = None;
+        Ok(())
+    }
+
+    /// Starts it again on the same directory after [`kill`](Self::kill), without waiting for anything.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn start_again(&mut self) -> Result<(), DaemonError> {
+        let mut kept = interrupt::kept();
+        let child = self.command.spawn().map_err(prepare("starting the daemon again"))?;
+        (self.pid, kept.process) = (child.id(), Some(process(child.id())));
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Its directory.
+    ///
+    /// # Panics
+    /// Never: it has one until it is dropped.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.scratch.as_ref().expect("it has one until it is dropped").path()
     }
 
     /// Sends SIGTERM, waits for the end, removes the directory; how long it took.
