@@ -21,8 +21,12 @@ use crate::api::Api;
 use crate::cleanup;
 use crate::command_line::CommandLine;
 use crate::core::checkpoint::Checkpoints;
+use crate::core::memory_cap::{self, CheckpointsWanted};
 use crate::core::mesh::{CoreEnds, mesh};
-use crate::core::{Core, Stopping, clock_seconds, journal, pump, upkeep};
+use crate::core::{
+    Core, Stopping, clock_seconds, journal, pump,
+    upkeep::{self, CheckpointsDue},
+};
 use crate::durable::RealPlatform;
 use crate::listen::connections::{ConnectionLimits, ConnectionTable};
 use crate::listen::http::{self, HttpLimits};
@@ -229,6 +233,7 @@ fn start_cores(
     let (directory, publishers) = Directory::new(cpus.len());
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     let inherited = Inherited::new(cpus.len(), loaded[0].segments.clone());
+    let wanted = CheckpointsWanted::new(cpus.len());
     let mut threads = Vec::new();
     let mut cores: Vec<_> = loaded.into_iter().zip(publishers).collect();
     // Before any core can be asked for the hosts of all.
@@ -240,6 +245,7 @@ fn start_cores(
         let (settings, stop) = (Arc::clone(settings), stop.clone());
         let (stopping, inherited, directory) =
             (Arc::clone(&stopping), Arc::clone(&inherited), Arc::clone(&directory));
+        let wanted = wanted.clone();
         let index = ends.index;
         let start = CoreStart {
             settings,
@@ -252,6 +258,7 @@ fn start_cores(
             stop,
             stopping,
             inherited,
+            wanted,
         };
         let main = move || async move {
             if let Err(error) = start.run().await {
@@ -277,13 +284,25 @@ struct CoreStart {
     stop: StopFlag,
     stopping: Arc<Stopping>,
     inherited: Arc<Inherited>,
+    wanted: CheckpointsWanted,
 }
 
 impl CoreStart {
     /// One core from its start to its end.
     async fn run(self) -> io::Result<()> {
-        let Self { settings, ends, listeners, loaded, directory, hosts, seed, stop, stopping, inherited } =
-            self;
+        let Self {
+            settings,
+            ends,
+            listeners,
+            loaded,
+            directory,
+            hosts,
+            seed,
+            stop,
+            stopping,
+            inherited,
+            wanted,
+        } = self;
         let store = &settings.metric_store;
         let cores = ends.cores();
         let (core, incoming) = Core::new(
@@ -319,10 +338,18 @@ impl CoreStart {
             inherited,
             loaded.reference_logs,
         );
+        if core.index == 0 && store.memory_cap_bytes > 0 {
+            let (core, store) = (Rc::clone(&core), store.clone());
+            let (wanted, stop) = (wanted.clone(), stop.clone());
+            runtime::spawn("memory cap", async move {
+                memory_cap::run(core, &store, wanted, stop).await;
+            });
+        }
         {
             let (core, stopping, store) = (Rc::clone(&core), Arc::clone(&stopping), store.clone());
             runtime::spawn("upkeep", async move {
-                upkeep::run(core, checkpoints, &store, has_logs, connections, stop, stopping).await;
+                let due = CheckpointsDue { at_once: has_logs, wanted };
+                upkeep::run(core, checkpoints, &store, due, connections, stop, stopping).await;
             });
         }
         let journal = pump::run(core, incoming, loaded.shard, journal, hosts, stopping).await;

@@ -14,9 +14,9 @@ const HOUR: i64 = 3600;
 /// Puts a file of this age there.
 fn put(root: &Path, path: &str, age_seconds: i64) {
     let path = root.join(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::create_dir_all(path.parent().expect("it is in a directory")).expect("it can be made");
     let modified = SystemTime::now() - Duration::from_secs(age_seconds.unsigned_abs());
-    File::create(path).unwrap().set_modified(modified).unwrap();
+    File::create(path).and_then(|file| file.set_modified(modified)).expect("it can be made");
 }
 
 /// Every file below a directory, and every directory with nothing in it.
@@ -25,7 +25,7 @@ fn left(root: &Path) -> Vec<String> {
     let mut directories = vec![root.to_owned()];
     while let Some(directory) = directories.pop() {
         let mut is_empty = true;
-        for entry in fs::read_dir(&directory).unwrap().map(Result::unwrap) {
+        for entry in fs::read_dir(&directory).expect("it can be read").flatten() {
             is_empty = false;
             if entry.path().is_dir() {
                 directories.push(entry.path());
@@ -37,22 +37,26 @@ fn left(root: &Path) -> Vec<String> {
             found.push(directory);
         }
     }
-    let mut names: Vec<_> =
-        found.iter().map(|path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()).collect();
+    let mut names: Vec<_> = found
+        .iter()
+        .map(|path| path.strip_prefix(root).expect("it is below").display().to_string())
+        .collect();
     names.sort();
     names
 }
 
 /// A directory with old and young files, and its configuration: 10 hours of retention, a checkpoint an hour.
 fn prepared(change: impl Fn(&mut Value)) -> (tempfile::TempDir, Vec<String>) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a scratch directory can be made");
     let mut config = default_config(directory.path(), free_port());
     config["metric-store"]["retention-in-memory"] = json!("10h");
     config["metric-store"]["checkpoint-interval"] = json!("1h");
     config["metric-store"]["cleanup"] = json!({"mode": "delete"});
     change(&mut config);
     write_config(directory.path(), &config);
-    let root = directory.path().join(config["metric-store"]["checkpoints"]["directory"].as_str().unwrap());
+    let root = directory
+        .path()
+        .join(config["metric-store"]["checkpoints"]["directory"].as_str().expect("it is set"));
     let name = |age: i64, end: &str| format!("{}.{end}", now() - age);
     let kept = [
         // Loaded: in retention, and the last one before it.
@@ -80,8 +84,9 @@ fn prepared(change: impl Fn(&mut Value)) -> (tempfile::TempDir, Vec<String>) {
 
 fn root(directory: &tempfile::TempDir) -> std::path::PathBuf {
     let config: Value =
-        serde_json::from_slice(&fs::read(directory.path().join("config.json")).unwrap()).unwrap();
-    directory.path().join(config["metric-store"]["checkpoints"]["directory"].as_str().unwrap())
+        serde_json::from_slice(&fs::read(directory.path().join("config.json")).expect("it is there"))
+            .expect("it is JSON");
+    directory.path().join(config["metric-store"]["checkpoints"]["directory"].as_str().expect("it is set"))
 }
 
 fn clean_up(directory: &Path) -> Finished {

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod buffer;
+pub mod cap;
 pub mod chain;
 pub mod pack;
 pub mod pool;

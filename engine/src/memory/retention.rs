@@ -10,6 +10,8 @@ pub struct FreeWork {
     /// Levels not visited yet.
     levels: Vec<LevelId>,
     to: i64,
+    /// Whether a series keeps its buffers as long as one of them is in no snapshot.
+    saved_only: bool,
     freed: usize,
 }
 
@@ -17,7 +19,13 @@ impl FreeWork {
     /// Frees at and below these levels what ends before `to`, in seconds.
     #[must_use]
     pub fn new(levels: Vec<LevelId>, to: i64) -> Self {
-        Self { levels, to, freed: 0 }
+        Self { levels, to, saved_only: false, freed: 0 }
+    }
+
+    /// As [`new`](Self::new), but a series with such a buffer that is in no snapshot is passed over.
+    #[must_use]
+    pub fn saved(levels: Vec<LevelId>, to: i64) -> Self {
+        Self { saved_only: true, ..Self::new(levels, to) }
     }
 
     /// Visits a few levels; `true` when all were.
@@ -26,7 +34,7 @@ impl FreeWork {
             let Some(level) = self.levels.pop() else { return true };
             // The children first: a level without data below it has none to list.
             self.levels.extend(shard.tree().children(level));
-            self.freed += shard.free_level(level, self.to);
+            self.freed += shard.free_level(level, self.to, self.saved_only);
         }
         self.levels.is_empty()
     }

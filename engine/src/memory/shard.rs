@@ -130,6 +130,13 @@ impl Shard {
         MemoryBytes { series: (self.series.len() * size_of::<Series>()) as u64, ..self.pool.bytes() }
     }
 
+    /// How many bytes it holds in all.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
+        let links: usize = self.links.iter().map(Chunks::bytes).sum();
+        self.memory_bytes().total() + (self.tree.bytes() + links) as u64
+    }
+
     /// Stores a batch of core `source`, and records what it stores in `log`; `now` is the time of the clock in
     /// seconds.
     ///
@@ -260,13 +267,14 @@ impl Shard {
 
     /// Frees the level's own buffers that end before `to`; returns how many.
     ///
-    /// A level left without data is invisible from then on.
-    pub(super) fn free_level(&mut self, level: LevelId, to: i64) -> usize {
+    /// A level left without data is invisible from then on. `saved_only`: series with such a buffer that is in no
+    /// snapshot are passed over.
+    pub(super) fn free_level(&mut self, level: LevelId, to: i64, saved_only: bool) -> usize {
         let mut freed = 0;
         for index in 0..self.tree.level(level).series().len() {
             let (_, id) = self.tree.level(level).series()[index];
             let chain = &mut self.series[id.0 as usize].chain;
-            if chain.is_empty() {
+            if chain.is_empty() || (saved_only && chain.has_unsaved_before(to)) {
                 continue;
             }
             freed += chain.free_before(to, &mut self.pool);

@@ -112,7 +112,14 @@ impl OpenLevel {
 impl<S: SnapshotSink> Walk<S> {
     fn new(host: LevelId, from: i64, to: i64) -> Self {
         let handed_over = HostHandedOver::default();
-        Self { from, to, open: vec![OpenLevel::new(host)], encoders: Vec::new(), handed_over, values: Vec::new() }
+        Self {
+            from,
+            to,
+            open: vec![OpenLevel::new(host)],
+            encoders: Vec::new(),
+            handed_over,
+            values: Vec::new(),
+        }
     }
 
     fn step(&mut self, shard: &mut Shard) -> bool {

@@ -58,6 +58,13 @@ impl Chain {
         self.buffers().any(|buffer| !buffer.unsaved().is_empty())
     }
 
+    /// Whether a buffer that ends before `to` (seconds) has slots that no snapshot holds.
+    #[must_use]
+    pub fn has_unsaved_before(&self, to: i64) -> bool {
+        let frequency = self.frequency();
+        self.buffers().any(|buffer| buffer.end(frequency) < to && !buffer.unsaved().is_empty())
+    }
+
     /// The runs that no snapshot holds, oldest first.
     #[must_use]
     pub fn unsaved_runs(&self) -> Vec<UnsavedRun<'_>> {

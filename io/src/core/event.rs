@@ -44,6 +44,10 @@ pub enum Work {
     Free(Free),
     /// Free whatever ends before this time, in seconds.
     Retain(i64),
+    /// Free whatever ends before this time, in seconds, and is in snapshots: memory is short.
+    Relieve(i64),
+    /// Say how much memory is held.
+    Held,
     /// List the hosts that hold data.
     ListHosts,
     /// Hand the unsaved data of a host over to snapshots.
@@ -85,6 +89,8 @@ pub enum Reply {
     Freed(u64),
     /// The log does not work: nothing was freed.
     NotFreed(Box<str>),
+    /// So many bytes are held.
+    Held(u64),
     /// The hosts, as levels.
     Hosts(Vec<LevelId>),
     /// A host's unsaved data; none if there was none.

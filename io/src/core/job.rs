@@ -54,10 +54,11 @@ impl Job {
                 Self::Free(FreeWork::new(found.collect(), to))
             }
             Work::Retain(to) => Self::Free(FreeWork::new(vec![ROOT], to)),
+            Work::Relieve(to) => Self::Free(FreeWork::saved(vec![ROOT], to)),
             Work::Snapshot { host, kind, from, to } => {
                 Self::Snapshot(Some(SnapshotWork::new(host, kind, from, to)))
             }
-            Work::ListHosts | Work::TakeBack(_) => Self::Once(Some(wanted)),
+            Work::ListHosts | Work::Held | Work::TakeBack(_) => Self::Once(Some(wanted)),
             Work::Dump(selector) => Self::Dump(DumpWork::new(shard, &selector)),
             Work::Health { request, mine, now } => {
                 Self::Health { request, nodes: mine, now, judged: Vec::new() }
@@ -98,6 +99,7 @@ impl Job {
 fn once(work: Work, shard: &mut Shard) -> Reply {
     match work {
         Work::ListHosts => Reply::Hosts(shard.hosts()),
+        Work::Held => Reply::Held(shard.held_bytes()),
         Work::TakeBack(handed_over) => {
             shard.take_back(&handed_over);
             Reply::TakenBack

@@ -9,6 +9,7 @@ pub mod event;
 pub mod ingest;
 pub mod job;
 pub mod journal;
+pub mod memory_cap;
 pub mod mesh;
 pub mod pump;
 pub mod upkeep;

@@ -10,6 +10,7 @@ use engine::series::route::core_of;
 use super::calls::Call;
 use super::checkpoint::{self, Checkpoints};
 use super::event::{Request, Work};
+use super::memory_cap::CheckpointsWanted;
 use super::{Core, Stopping, clock_seconds};
 use crate::cleanup;
 use crate::durable::RealPlatform;
@@ -24,20 +25,27 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Bound of that time.
 const RETRY_INTERVAL_MAX: Duration = Duration::from_secs(300);
 
+/// When a checkpoint is due before its interval is over.
+#[derive(Debug)]
+pub struct CheckpointsDue {
+    /// Logs of an earlier run were replayed, which a checkpoint makes superfluous.
+    pub at_once: bool,
+    /// The cap on memory asks for one.
+    pub wanted: CheckpointsWanted,
+}
+
 /// Runs until the daemon stops, no core has connections any more, and this core's data is in snapshots.
-///
-/// `has_logs`: logs of an earlier run were replayed, which a checkpoint makes superfluous, so one is due at once.
 pub async fn run(
     core: Rc<Core>,
     mut checkpoints: Checkpoints,
     store: &MetricStore,
-    has_logs: bool,
+    due: CheckpointsDue,
     connections: Rc<ConnectionTable>,
     stop: StopFlag,
     stopping: Arc<Stopping>,
 ) {
     let mut checkpoint_due =
-        Instant::now() + if has_logs { Duration::ZERO } else { store.checkpoint_interval };
+        Instant::now() + if due.at_once { Duration::ZERO } else { store.checkpoint_interval };
     // None while checkpoints succeed: after a failure, a full log alone does not start the next one.
     let mut retry_interval = None;
     let retention_interval = store.retention_in_memory / 2;
@@ -48,7 +56,8 @@ pub async fn run(
     while !stop.is_set() {
         sleep(LOOK_INTERVAL).await;
         let is_full = retry_interval.is_none() && checkpoints.is_log_full(store.checkpoints.wal_bytes_max);
-        if Instant::now() >= checkpoint_due || is_full {
+        let is_wanted = due.wanted.is_wanted(core.index);
+        if Instant::now() >= checkpoint_due || is_full || is_wanted {
             let next = if checkpoint::run(&core, &mut checkpoints).await {
                 retry_interval = None;
                 store.checkpoint_interval
@@ -59,6 +68,9 @@ pub async fn run(
                 interval
             };
             checkpoint_due = Instant::now() + next;
+            if is_wanted {
+                due.wanted.done(core.index);
+            }
         }
         if Instant::now() >= retention_due {
             retention_due = Instant::now() + retention_interval;
