@@ -209,7 +209,7 @@ fn bound(port: u16) -> Socket {
     let addr = SocketAddr::from(([127, 0, 0, 1], port)).into();
     let mut taken = None;
     daemon::eventually(Duration::from_secs(5), || {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("sockets can be made");
         taken = socket.bind(&addr).is_ok().then_some(socket);
         taken.is_some()
     });
