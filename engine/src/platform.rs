@@ -116,6 +116,14 @@ pub trait Files: Sync {
     /// # Errors
     /// Those of the file system.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Hands on the bytes of a file in order, in pieces; the first one has a sector, unless the file is shorter.
+    ///
+    /// # Errors
+    /// Those of the file system; some pieces may have been handed on.
+    fn read_pieces(&self, path: &Path, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        take(&self.read(path)?);
+        Ok(())
+    }
     /// Renames a file.
     ///
     /// # Errors

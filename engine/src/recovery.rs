@@ -97,10 +97,15 @@ impl<'a> Recovery<'a> {
     /// The id comes from the file's name: the blocks can be told by it even if the header is damaged, and a
     /// recycled file whose new header never reached the disk holds nothing of it.
     pub fn segment(&mut self, id: u64, bytes: &[u8]) -> wal::replay::Outcome {
-        let mut visitor = SegmentVisitor { recovery: self, series: Vec::new() };
-        let mut replayer = wal::replay::Replayer::with_id(id);
-        replayer.feed(bytes, &mut visitor);
-        replayer.finish(&mut visitor)
+        let mut load = self.begin_segment(id);
+        load.feed(bytes);
+        load.finish()
+    }
+
+    /// As [`segment`](Self::segment), for a file that is read in pieces.
+    pub fn begin_segment(&mut self, id: u64) -> SegmentLoad<'_, 'a> {
+        let visitor = SegmentVisitor { recovery: self, series: Vec::new() };
+        SegmentLoad { visitor, replayer: wal::replay::Replayer::with_id(id) }
     }
 
     /// The series of these names, declared if it is new; `None` for a metric that is not configured.
@@ -128,7 +133,27 @@ enum Owner {
     Nobody,
 }
 
+/// A log segment being loaded.
+#[derive(Debug)]
+pub struct SegmentLoad<'r, 'a> {
+    visitor: SegmentVisitor<'r, 'a>,
+    replayer: wal::replay::Replayer,
+}
+
+impl SegmentLoad<'_, '_> {
+    /// Takes the next piece of the file, of any length.
+    pub fn feed(&mut self, piece: &[u8]) {
+        self.replayer.feed(piece, &mut self.visitor);
+    }
+
+    /// The file is over.
+    pub fn finish(mut self) -> wal::replay::Outcome {
+        self.replayer.finish(&mut self.visitor)
+    }
+}
+
 /// Takes the records of one segment.
+#[derive(Debug)]
 struct SegmentVisitor<'r, 'a> {
     recovery: &'r mut Recovery<'a>,
     /// By id in the segment.

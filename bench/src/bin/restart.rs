@@ -120,7 +120,10 @@ fn copy(from: &Path, to: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        bytes += fs::copy(entry.path(), to.join(entry.file_name()))?;
+        let copied = to.join(entry.file_name());
+        bytes += fs::copy(entry.path(), &copied)?;
+        // So that the start does not wait for these bytes to be written.
+        fs::File::open(copied)?.sync_all()?;
     }
     Ok(bytes)
 }

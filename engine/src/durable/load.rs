@@ -191,15 +191,28 @@ fn load_segment(
     tells: bool,
 ) -> Option<InheritedSegment> {
     let path = segment.path.display();
-    let bytes = read(files, &segment.path)?;
-    let header = SegmentHeader::decode(&bytes);
+    let mut header = None;
+    let mut load = recovery.begin_segment(segment.name.id);
+    let outcome = files.read_pieces(&segment.path, &mut |piece| {
+        let header = header.get_or_insert_with(|| SegmentHeader::decode(piece));
+        if !matches!(header, Err(HeaderError::Version { .. })) {
+            load.feed(piece);
+        }
+    });
+    if let Err(error) = outcome {
+        if tells {
+            tracing::error!("{path} was not loaded as a whole and is left alone: {error}");
+        }
+        return None;
+    }
+    let header = header.unwrap_or_else(|| SegmentHeader::decode(&[]));
     if let Err(error @ HeaderError::Version { .. }) = header {
         if tells {
             tracing::error!("{path} was not loaded and is left alone: {error}");
         }
         return None;
     }
-    let outcome = recovery.segment(segment.name.id, &bytes);
+    let outcome = load.finish();
     // One that was never begun has no header; one with blocks must have it.
     let has_header = header.is_ok() || outcome.counts.blocks == 0;
     let is_damaged = matches!(outcome.end, End::Corrupt { .. }) || !has_header;

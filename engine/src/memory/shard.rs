@@ -130,11 +130,13 @@ impl Shard {
         MemoryBytes { series: (self.series.len() * size_of::<Series>()) as u64, ..self.pool.bytes() }
     }
 
-    /// How many bytes it holds in all.
+    /// How many bytes are in use, for the cap on memory. Pieces of pages that are free do not count: buffers that are freed
+    /// seldom empty their pages, but new ones grow into them, so no more pages come as long as this stays below the cap.
     #[must_use]
     pub fn held_bytes(&self) -> u64 {
         let links: usize = self.links.iter().map(Chunks::bytes).sum();
-        self.memory_bytes().total() + (self.tree.bytes() + links) as u64
+        let bytes = self.memory_bytes();
+        bytes.total() - bytes.pages + bytes.pages_used + (self.tree.bytes() + links) as u64
     }
 
     /// Stores a batch of core `source`, and records what it stores in `log`; `now` is the time of the clock in
