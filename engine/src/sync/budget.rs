@@ -3,6 +3,7 @@
 //! Cores take one at a time, when a series is new, and give nothing back.
 
 use super::atomics::{Arc, AtomicUsize, Ordering};
+use super::fault::{Fault, is_on};
 
 /// A number that all its clones take from.
 #[derive(Clone, Debug)]
@@ -23,6 +24,11 @@ impl Budget {
     /// Takes one, if there is one left.
     #[must_use]
     pub fn take(&self) -> bool {
+        if is_on(Fault::BudgetTorn) {
+            let taken = self.taken();
+            self.taken.store(taken + 1, Ordering::Relaxed);
+            return taken < self.max;
+        }
         let taken = |taken: usize| (taken < self.max).then(|| taken + 1);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
     }

@@ -36,6 +36,8 @@ pub enum Fault {
     DoorbellAwakeStores,
     /// Doorbell: the sleeper does not look again after its announcement.
     DoorbellNoSecondLook,
+    /// Budget: a load and a store instead of one step.
+    BudgetTorn,
     /// Countdown: arriving does not release what was done before.
     CountdownArriveAcquireOnly,
     /// Countdown: the last one does not acquire what the others did.
@@ -75,6 +77,7 @@ impl Fault {
         Self::DoorbellRingReleaseOnly,
         Self::DoorbellAwakeStores,
         Self::DoorbellNoSecondLook,
+        Self::BudgetTorn,
         Self::CountdownArriveAcquireOnly,
         Self::CountdownArriveReleaseOnly,
         Self::CountdownReadRelaxed,

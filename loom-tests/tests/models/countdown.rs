@@ -26,7 +26,7 @@ fn arrivals(countdown: &Arc<Countdown>, notes: &Arc<[Note; 3]>) -> Vec<thread::J
 
 #[test]
 fn one_is_last_and_sees_what_the_others_did() {
-    every(2, || {
+    every(30, || {
         let countdown = Arc::new(Countdown::new(3));
         let notes = Arc::new(<[Note; 3]>::default());
         countdown.arrive();
@@ -39,7 +39,7 @@ fn one_is_last_and_sees_what_the_others_did() {
 
 #[test]
 fn when_it_is_over_everything_done_before_is_seen() {
-    every(2, || {
+    every(400, || {
         let countdown = Arc::new(Countdown::new(2));
         let notes = Arc::new(<[Note; 3]>::default());
         let arrivals = arrivals(&countdown, &notes);

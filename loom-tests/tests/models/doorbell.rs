@@ -11,7 +11,7 @@ use super::{bounded, every};
 
 #[test]
 fn a_sleeper_never_misses_a_message() {
-    every(2, || {
+    every(3_000, || {
         let (mut sender, mut receiver) = mailbox(2);
         let bell = Arc::new(Doorbell::default());
         let bed = Arc::new(Bed::default());
@@ -43,7 +43,7 @@ fn a_sleeper_never_misses_a_message() {
 
 #[test]
 fn two_ringers_wake_one_sleeper() {
-    bounded(3, 2, || {
+    bounded(3, 1_000, || {
         let bell = Arc::new(Doorbell::default());
         let bed = Arc::new(Bed::default());
         let (ringers, mut receivers): (Vec<_>, Vec<_>) = (0..2)

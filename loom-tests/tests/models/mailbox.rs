@@ -8,7 +8,7 @@ use super::every;
 
 #[test]
 fn messages_arrive_in_order_and_none_is_lost() {
-    every(2, || {
+    every(500, || {
         let (mut sender, mut receiver) = mailbox(2);
         let producer = thread::spawn(move || {
             for number in 0..3 {
@@ -50,7 +50,7 @@ fn a_full_mailbox_refuses() {
 
 #[test]
 fn messages_in_flight_at_the_end_are_dropped_once() {
-    every(2, || {
+    every(20, || {
         let message = Arc::new(());
         let (mut sender, mut receiver) = mailbox(2);
         let consumer = thread::spawn(move || {

@@ -34,7 +34,7 @@ fn send_when_there_is_room(sender: &mut Sender<u32>, pair: &Pair, message: u32) 
 #[test]
 fn a_sender_that_waits_for_room_is_rung() {
     const MESSAGES: u32 = 2;
-    every(2, || {
+    every(50_000, || {
         let (mut sender, mut receiver) = mailbox(1);
         let pair = Arc::new(Pair::default());
         let producer = {

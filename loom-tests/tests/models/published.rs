@@ -47,7 +47,7 @@ fn look(published: &Published<Value>, alive: &Alive) -> usize {
 
 #[test]
 fn a_reader_sees_a_complete_value() {
-    bounded(2, 2, || {
+    bounded(2, 2_000, || {
         let alive = Alive::default();
         let published = Arc::new(Published::new(Value::new(0, &alive)));
         let reader = {
@@ -63,7 +63,7 @@ fn a_reader_sees_a_complete_value() {
 /// The writer goes on publishing, so that the epoch advances and values are destroyed while the reader looks.
 #[test]
 fn no_value_is_destroyed_under_a_reader() {
-    bounded(2, 2, || {
+    bounded(2, 20_000, || {
         let alive = Alive::default();
         let published = Arc::new(Published::new(Value::new(0, &alive)));
         let reader = {

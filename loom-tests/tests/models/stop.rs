@@ -35,7 +35,7 @@ fn core(shared: &Shared, mut to_other: Sender<u32>, mut from_other: Receiver<u32
 
 #[test]
 fn a_last_checkpoint_holds_everything_in_flight() {
-    bounded(3, 2, || {
+    bounded(3, 50, || {
         let shared = Arc::new(Shared { stop: Flag::default(), delivered: Countdown::new(2) });
         let (there, at_the_other) = mailbox(1);
         let (back, here) = mailbox(1);
