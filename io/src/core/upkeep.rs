@@ -41,7 +41,7 @@ pub async fn run(
         sleep(LOOK_INTERVAL).await;
         let is_full = retry_interval.is_none() && checkpoints.is_log_full(store.checkpoints.wal_bytes_max);
         if Instant::now() >= checkpoint_due || is_full {
-            let next = if checkpoint::run(&core, &mut checkpoints).await {
+            let next = if checkpoint::run(&core, &mut checkpoints, false).await {
                 retry_interval = None;
                 store.checkpoint_interval
             } else {
@@ -63,7 +63,7 @@ pub async fn run(
     while !stopping.undelivered.is_over() {
         next_tick().await;
     }
-    checkpoint::run(&core, &mut checkpoints).await;
+    checkpoint::run(&core, &mut checkpoints, true).await;
     stopping.unsaved.arrive();
 }
 
