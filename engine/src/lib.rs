@@ -17,4 +17,5 @@ pub mod recovery;
 pub mod reference_log;
 pub mod series;
 pub mod sync;
+pub mod testing;
 pub mod wal;

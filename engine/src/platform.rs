@@ -62,7 +62,8 @@ pub trait Disk: 'static {
     fn open_for_reuse(&self, path: &Path, writes: Writes) -> impl Future<Output = io::Result<Self::File>>;
     /// Makes a file with this content, or replaces that of an existing one; durable but for its name.
     fn write_file(&self, path: &Path, bytes: Vec<u8>) -> impl Future<Output = io::Result<()>>;
-    /// Creates a directory and those above it, durably, unless it exists.
+    /// Creates a directory and those above it, durably, unless it exists: then it may not be durable, see
+    /// [`create_directory_durably`].
     fn create_directory(&self, directory: &Path) -> impl Future<Output = io::Result<()>>;
     /// Everything in a directory.
     fn read_dir(&self, directory: &Path) -> impl Future<Output = io::Result<Vec<DirectoryEntry>>>;
@@ -154,6 +155,24 @@ pub async fn write_atomically(
         return Err(error);
     }
     disk.sync_directory(directory).await
+}
+
+/// Creates a directory and those above it unless they exist, and makes them durable even then: whoever made them may not
+/// have synced them.
+///
+/// # Errors
+/// Those of the disk. A directory above that we may not open is not ours, and taken as durable.
+pub async fn create_directory_durably(disk: &impl Disk, directory: &Path) -> io::Result<()> {
+    disk.create_directory(directory).await?;
+    for path in directory.ancestors() {
+        let Some(parent) = path.parent() else { break };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        match disk.sync_directory(parent).await {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+            result => result?,
+        }
+    }
+    Ok(())
 }
 
 /// Removes a file, unless it is gone already. Durable after [`Disk::sync_directory`].

@@ -1,5 +1,7 @@
 //! Names of the files in a host's directory, and which of them are loaded (SPEC section 5, "Loading").
 
+use crate::limits::FUTURE_SECONDS_MAX;
+
 /// The reference's log in a host's directory.
 pub const REFERENCE_LOG: &str = "current.wal";
 /// Behind the name of a file that is being written; such a file is never loaded.
@@ -60,7 +62,7 @@ pub fn parse(name: &str) -> Option<(i64, Kind)> {
 /// The snapshots to load at the time `now`, in the order in which to load them: later ones replace samples of earlier ones.
 ///
 /// Those are every one with `from ≥ now − retention`, and the last before that, whose span may reach into the
-/// retention. `names` are the files of one host's directory, without subdirectories.
+/// retention, with those it directly follows; and an hour more, by which samples may be ahead of the clock. `names` are the files of one host's directory, without subdirectories.
 ///
 /// A `.bin` and a `.json` of one time are both loaded: the format was changed between two runs, and nothing says
 /// that one holds what the other does. The `.bin` comes second, because the reference's `.json` keeps one decimal only.
@@ -76,21 +78,33 @@ pub fn select<'a>(
     });
     let mut selected: Vec<_> = snapshots.collect();
     selected.sort_unstable_by_key(|file| (file.from, file.kind, file.name));
-    let oldest = now.saturating_sub(retention_seconds);
-    let last_before = selected.iter().map(|file| file.from).filter(|&from| from < oldest).max();
-    let first = last_before.unwrap_or(oldest);
+    // A sample may be ahead of the clock when it is saved, so its snapshot may be older than it.
+    let oldest = now.saturating_sub(retention_seconds).saturating_sub(FUTURE_SECONDS_MAX);
+    let mut first = oldest;
+    let mut times = selected.iter().rev().map(|file| file.from).filter(|&from| from < oldest);
+    if let Some(last_before) = times.next() {
+        first = last_before;
+        // One checkpoint of a host may need several snapshots, a second apart. Any of them may reach into the retention.
+        for from in times {
+            if from < first - 1 {
+                break;
+            }
+            first = from;
+        }
+    }
     selected.retain(|file| file.from >= first);
     selected
 }
 
-/// The first time from `from` on that no snapshot among `names` has, so that writing one replaces none.
+/// The time in the name of a new snapshot that begins at `from`: no earlier, and behind all among `names`, since the
+/// order of names is the order of loading, and what is loaded later wins.
 ///
-/// Two snapshots would begin at one time if a checkpoint follows the last one within a second, or the clock was set back.
+/// It is another one than `from` if a checkpoint follows the last one within a second, if one needed several snapshots, or if
+/// the clock was set back.
 #[must_use]
-pub fn unused_from<'a>(names: impl IntoIterator<Item = &'a str>, from: i64) -> i64 {
-    let mut taken: Vec<_> = names.into_iter().filter_map(parse).map(|(from, _)| from).collect();
-    taken.sort_unstable();
-    taken.into_iter().fold(from, |free, taken| if taken == free { free.saturating_add(1) } else { free })
+pub fn next_from<'a>(names: impl IntoIterator<Item = &'a str>, from: i64) -> i64 {
+    let newest = names.into_iter().filter_map(parse).map(|(from, _)| from).max();
+    newest.map_or(from, |newest| from.max(newest.saturating_add(1)))
 }
 
 #[cfg(test)]
@@ -133,7 +147,11 @@ mod tests {
     }
 
     fn names(files: &[&'static str], now: i64, retention_seconds: i64) -> Vec<&'static str> {
-        select(files.iter().copied(), now, retention_seconds).into_iter().map(|file| file.name).collect()
+        // Samples may be ahead of the clock: the times here are those without that.
+        select(files.iter().copied(), now.saturating_add(FUTURE_SECONDS_MAX), retention_seconds)
+            .into_iter()
+            .map(|file| file.name)
+            .collect()
     }
 
     #[test]
@@ -157,11 +175,17 @@ mod tests {
     }
 
     #[test]
-    fn a_new_snapshot_replaces_none() {
+    fn a_new_snapshot_is_loaded_after_all_others() {
         let files = ["100.bin", "101.json", "103.bin", "0100.json"];
-        assert_eq!(unused_from(files, 100), 102);
-        assert_eq!(unused_from(files, 102), 102);
-        assert_eq!(unused_from(files, 103), 104);
-        assert_eq!(unused_from(files, 99), 99);
+        assert_eq!(next_from(files, 100), 104);
+        assert_eq!(next_from(files, 103), 104);
+        assert_eq!(next_from(files, 105), 105);
+        assert_eq!(next_from(["current.wal"], 7), 7);
+    }
+
+    #[test]
+    fn all_snapshots_of_one_checkpoint_are_loaded() {
+        let files = ["7000.bin", "7100.bin", "7101.bin", "7102.bin", "50000.bin"];
+        assert_eq!(names(&files, 50_000, 20_000), ["7100.bin", "7101.bin", "7102.bin", "50000.bin"]);
     }
 }

@@ -4,42 +4,54 @@
 //! snapshots are written atomically. Only when all of them are durable, the segments before are discarded. A
 //! failure keeps the segments, and what was handed over is unsaved again.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::commit::{CommitError, CommitQueue};
 use super::load::ReferenceLogFile;
 use super::segments::{InheritedSegment, set_aside};
 use crate::checkpoint::Kind;
-use crate::checkpoint::file_name::{REFERENCE_LOG, snapshot_name, unused_from};
+use crate::checkpoint::file_name::{REFERENCE_LOG, next_from, snapshot_name};
 use crate::memory::save::HostHandedOver;
 pub use crate::memory::snapshot::HostSnapshots;
-use crate::platform::{Platform, remove_if_there, write_atomically};
+use crate::platform::{Platform, create_directory_durably, remove_if_there, write_atomically};
 use crate::series::tree::LevelId;
 use crate::sync::countdown::Countdown;
+use crate::sync::flag::Flag;
 
-/// Files of earlier runs that the first checkpoint of all cores makes superfluous.
+/// Segments of earlier runs, which the first checkpoints of all cores make superfluous.
+///
+/// Until they are gone no core discards a segment of its own: an earlier run's are loaded on top of snapshots, and with the
+/// newer ones missing their older values would win.
 #[derive(Debug)]
 pub struct Inherited {
-    /// Cores whose first checkpoint is still to come.
+    /// Cores whose first checkpoint is still to come. The core that is last removes the segments.
     missing: Countdown,
+    /// Cores whose last one is.
+    missing_last: Countdown,
     segments: Vec<InheritedSegment>,
+    gone: Flag,
 }
 
 impl Inherited {
     /// Segments replayed at the start, for so many cores.
     #[must_use]
     pub fn new(cores: usize, segments: Vec<InheritedSegment>) -> Arc<Self> {
-        Arc::new(Self { missing: Countdown::new(cores), segments })
-    }
-
-    /// One more core has made its first checkpoint: the segments, if it was the last.
-    fn one_done(&self) -> Option<&[InheritedSegment]> {
-        self.missing.arrive().then_some(&self.segments)
+        let gone = Flag::default();
+        if segments.is_empty() {
+            gone.raise();
+        }
+        let (missing, missing_last) = (Countdown::new(cores), Countdown::new(cores));
+        Arc::new(Self { missing, missing_last, segments, gone })
     }
 }
+
+/// Between two looks at whether the other cores have made their last checkpoints.
+const LAST_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The hosts of a core, behind its pump.
 pub trait Hosts {
@@ -80,6 +92,12 @@ pub struct Checkpoints<P: Platform> {
     since: i64,
     inherited: Arc<Inherited>,
     is_first: bool,
+    /// All cores have made their first one, this core as the last.
+    removes_inherited: bool,
+    /// Segments below this number are in snapshots; they are discarded when those of earlier runs are gone.
+    covered: u64,
+    /// Directories whose names are durable, whoever made them.
+    durable_directories: BTreeSet<PathBuf>,
     /// Reference logs that were replayed at the start.
     reference_logs: Vec<ReferenceLogFile>,
 }
@@ -96,12 +114,28 @@ impl<P: Platform> Checkpoints<P> {
         reference_logs: Vec<ReferenceLogFile>,
     ) -> Self {
         let since = platform.now_seconds();
-        Self { platform, queue, root, kind, since, inherited, is_first: true, reference_logs }
+        Self {
+            platform,
+            queue,
+            root,
+            kind,
+            since,
+            inherited,
+            is_first: true,
+            removes_inherited: false,
+            covered: 0,
+            durable_directories: BTreeSet::new(),
+            reference_logs,
+        }
     }
 
-    /// Whether the finished segments have so many bytes that a checkpoint is due before its time.
+    /// Whether the finished segments have so many bytes that a checkpoint is due before its time: one that could discard
+    /// them.
     #[must_use]
     pub fn is_log_full(&self, bytes_max: Option<u64>) -> bool {
+        if !self.is_first && !self.inherited.gone.is_raised() {
+            return false;
+        }
         let segments = self.queue.segments();
         let bytes = segments.sealed().len() as u64 * segments.segment_bytes();
         bytes_max.is_some_and(|bytes_max| bytes > 0 && bytes >= bytes_max)
@@ -130,15 +164,32 @@ impl<P: Platform> Checkpoints<P> {
         if let Some(error) = failure {
             return Err(error.into());
         }
-        self.since = to.max(from + 1);
-        self.discard(segment).await?;
+        self.since = to.max(from);
+        self.queue.sealed_before(segment).await;
+        self.covered = segment;
+        self.discard().await?;
         Ok(written)
     }
 
-    /// Removes what the snapshots cover: finished segments, and what earlier runs left.
-    async fn discard(&mut self, segment: u64) -> io::Result<()> {
-        let segments = self.queue.segments();
-        segments.discard_before(segment).await?;
+    /// Makes the last checkpoint before the log is closed, and waits for those of the other cores, so that the log is empty
+    /// if all of them succeed. Nothing may be written any more.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_last(&mut self, hosts: &impl Hosts) -> Result<usize, CheckpointError> {
+        let result = self.run(hosts).await;
+        self.inherited.missing_last.arrive();
+        while !self.inherited.gone.is_raised() && !self.inherited.missing_last.is_over() {
+            self.platform.sleep(LAST_LOOK_INTERVAL).await;
+        }
+        let written = result?;
+        self.discard().await?;
+        Ok(written)
+    }
+
+    /// Removes what the snapshots cover, oldest first: what earlier runs left, then finished segments. What is loaded
+    /// later wins, so an older file must never outlive a newer one.
+    async fn discard(&mut self) -> io::Result<()> {
         while let Some(ReferenceLogFile { directory, is_damaged }) = self.reference_logs.last() {
             let path = directory.join(REFERENCE_LOG);
             if *is_damaged {
@@ -149,16 +200,24 @@ impl<P: Platform> Checkpoints<P> {
             self.platform.sync_directory(directory).await?;
             self.reference_logs.pop();
         }
-        if std::mem::take(&mut self.is_first)
-            && let Some(inherited) = self.inherited.one_done()
-        {
-            segments.remove_inherited(inherited).await?;
+        if std::mem::take(&mut self.is_first) {
+            self.removes_inherited = self.inherited.missing.arrive();
+        }
+        let segments = self.queue.segments();
+        if self.removes_inherited {
+            // After an error the next checkpoint tries again.
+            segments.remove_inherited(&self.inherited.segments).await?;
+            self.removes_inherited = false;
+            self.inherited.gone.raise();
+        }
+        if self.inherited.gone.is_raised() {
+            segments.discard_before(self.covered).await?;
         }
         Ok(())
     }
 
-    async fn write_host(&self, directory: &Path, files: Vec<Vec<u8>>, from: i64) -> io::Result<()> {
-        self.platform.create_directory(directory).await?;
+    async fn write_host(&mut self, directory: &Path, files: Vec<Vec<u8>>, from: i64) -> io::Result<()> {
+        self.create_directory(directory).await?;
         let mut names: Vec<String> = self
             .platform
             .read_dir(directory)
@@ -167,9 +226,30 @@ impl<P: Platform> Checkpoints<P> {
             .filter_map(|entry| entry.name.into_string().ok())
             .collect();
         for bytes in files {
-            let name = snapshot_name(unused_from(names.iter().map(String::as_str), from), self.kind);
+            let name = snapshot_name(next_from(names.iter().map(String::as_str), from), self.kind);
             write_atomically(&self.platform, directory, &name, bytes).await?;
             names.push(name);
+        }
+        Ok(())
+    }
+
+    /// Makes a host's directory, durable with those above it up to the root, which may be those of another core that has
+    /// not synced them yet, or of an earlier run that was killed before it did.
+    async fn create_directory(&mut self, directory: &Path) -> io::Result<()> {
+        if self.durable_directories.contains(directory) {
+            return Ok(());
+        }
+        if self.durable_directories.contains(&self.root) {
+            self.platform.create_directory(directory).await?;
+        } else {
+            create_directory_durably(&self.platform, directory).await?;
+            self.durable_directories.insert(self.root.clone());
+        }
+        for path in directory.ancestors().take_while(|path| *path != self.root) {
+            if let (false, Some(parent)) = (self.durable_directories.contains(path), path.parent()) {
+                self.platform.sync_directory(parent).await?;
+                self.durable_directories.insert(path.to_owned());
+            }
         }
         Ok(())
     }

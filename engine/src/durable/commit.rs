@@ -7,7 +7,7 @@
 //! nothing more is written to that segment. The [`writer`](super) then tries to begin a new segment until it
 //! succeeds. The owner hears of both, encodes anew what it needs in the new segment, and goes on.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -101,8 +101,10 @@ impl<P: Platform> CommitQueue<P> {
         let mut state = State {
             log,
             current: None,
+            failed_at_id: segments.last_id(),
             offset: 0,
             ready: None,
+            unsealed: BTreeSet::new(),
             is_preparing: false,
             prepare_after_ns: 0,
             is_next_wanted: false,
@@ -284,6 +286,7 @@ impl<P: Platform> CommitQueue<P> {
                 if let Some(next) = state.ready.take() {
                     let id = next.id;
                     if let Some(old) = state.current.take() {
+                        state.unsealed.insert(old.id);
                         state.items.push_back(Item::Seal(old));
                     }
                     state.set_current(next);
@@ -307,8 +310,9 @@ impl<P: Platform> CommitQueue<P> {
         {
             let state = self.0.state.borrow();
             match (&state.log, &state.current) {
-                // Nothing is open: whatever comes has a number of its own.
-                (LogState::Failed(_), _) => return Ok(self.0.segments.last_id() + 1),
+                // Nothing is open: whatever comes has a number of its own. Not the next one: the attempt to begin a
+                // segment may be under way, and have taken that.
+                (LogState::Failed(_), _) => return Ok(state.failed_at_id.saturating_add(1)),
                 // Nothing but the header.
                 (LogState::Running, Some(current)) if state.offset <= SECTOR_BYTES as u64 => {
                     return Ok(current.id);
@@ -317,6 +321,15 @@ impl<P: Platform> CommitQueue<P> {
             }
         }
         self.next_segment().await
+    }
+
+    /// Waits until the segments below `id`, which [`cut`](Self::cut) returned, are written, synced and can be discarded.
+    pub async fn sealed_before(&self, id: u64) {
+        let is_sealed = || {
+            let state = self.0.state.borrow();
+            (state.has_ended || state.unsealed.range(..id).next().is_none()).then_some(())
+        };
+        self.0.done.until(is_sealed).await;
     }
 
     /// Writes what waits, syncs it whatever `wal.sync` is, seals the segment and ends the writer; returns when that has

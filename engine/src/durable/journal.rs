@@ -116,6 +116,8 @@ pub struct Journal<P: Platform, T> {
     /// Bytes of the segment when the turn began.
     turn_began_bytes: u64,
     room_bytes_min: u64,
+    /// A block of this segment was sealed, but not taken: what came behind it would never be read again.
+    has_hole: bool,
 }
 
 impl<P: Platform, T> std::fmt::Debug for Journal<P, T> {
@@ -161,6 +163,7 @@ impl<P: Platform, T: 'static> Journal<P, T> {
             turn: Vec::new(),
             turn_began_bytes: 0,
             room_bytes_min,
+            has_hole: false,
         })
     }
 
@@ -175,7 +178,8 @@ impl<P: Platform, T: 'static> Journal<P, T> {
         if !self.queue.has_room() {
             self.queue.room().await;
         }
-        if self.queue.segment().is_some() && self.queue.segment_room_bytes() < self.room_bytes_min {
+        let is_used_up = self.has_hole || self.queue.segment_room_bytes() < self.room_bytes_min;
+        if self.queue.segment().is_some() && is_used_up {
             // An error stops the log, which the next lines and every append see.
             let _ = self.queue.next_segment().await;
         }
@@ -211,6 +215,9 @@ impl<P: Platform, T: 'static> Journal<P, T> {
     fn failure(&self) -> Option<Box<str>> {
         match self.queue.state() {
             LogState::Failed(failure) => Some(failure.to_string().into()),
+            LogState::Running if self.has_hole => {
+                Some("the log takes no more before its next segment".into())
+            }
             LogState::Running | LogState::Closed => None,
         }
     }
@@ -248,6 +255,8 @@ impl<P: Platform, T: 'static> Journal<P, T> {
                 waiting.extend(self.turn.drain(..).map(|(tag, part)| (ticket, tag, part.done())));
             }
             Err(error) => {
+                // The block has a number, and the next one another: only a new segment begins at 0 again.
+                self.has_hole = true;
                 let why = error.to_string();
                 for (tag, part) in self.turn.drain(..) {
                     (self.acknowledgements.tell)(tag, part.not_done(&why));
@@ -270,6 +279,7 @@ impl<P: Platform, T: 'static> Journal<P, T> {
         let Some(id) = self.queue.segment().filter(|id| *id != self.encoder.header().id) else { return };
         let header = header(self.writer, id, self.platform.now_seconds());
         self.encoder.open(header);
+        self.has_hole = false;
         if let Err(error) = self.queue.append(id, &header.encode()) {
             tracing::debug!("segment {id:016x} not begun: {error}");
         }

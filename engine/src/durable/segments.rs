@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use super::load::corrupt_name;
 use super::names::{LogFileName, SegmentName, next_id};
 use crate::platform::{LogFile, Platform};
-use crate::platform::{SECTOR_BYTES, Writes, remove_if_there};
+use crate::platform::{SECTOR_BYTES, Writes, create_directory_durably, remove_if_there};
 
 /// Length of a segment unless something else is asked for.
 pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
@@ -95,7 +95,7 @@ impl<P: Platform> Segments<P> {
             let text = format!("segments of {segment_bytes} bytes for core {core} of {cores} cannot be");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        platform.create_directory(directory).await?;
+        create_directory_durably(&platform, directory).await?;
         let (mut free, mut useless, mut inherited, mut last_id) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for entry in platform.read_dir(directory).await? {
             let Some(name) = LogFileName::parse(&entry.name).filter(|_| entry.is_file) else { continue };
@@ -173,7 +173,8 @@ impl<P: Platform> Segments<P> {
     }
 
     /// Recycles or removes this core's finished segments with numbers below `id`: everything in them is in snapshots
-    /// that are durable. Returns how many.
+    /// that are durable. Returns how many. Each is gone durably before the next: a later one that is gone while an
+    /// earlier one is not would let older values win.
     ///
     /// # Errors
     /// Those of the disk. What could not be removed stays in [`sealed`](Self::sealed), for the next time.
@@ -182,23 +183,29 @@ impl<P: Platform> Segments<P> {
         for id in &old {
             let segment = SegmentName { id: *id, core: self.options.core };
             let log_path = segment.log_path(self.directory());
+            let mut is_recycled = false;
             if self.free.borrow().len() < self.options.free_files_max {
-                self.platform.rename(&log_path, &segment.free_path(self.directory())).await?;
-                self.free.borrow_mut().push(segment);
+                match self.platform.rename(&log_path, &segment.free_path(self.directory())).await {
+                    Ok(()) => is_recycled = true,
+                    // An attempt before this one renamed it and failed then: the next start takes the file over.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
             } else {
                 remove_if_there(&self.platform, &log_path).await?;
             }
-            self.sealed.borrow_mut().remove(id);
-        }
-        if !old.is_empty() {
             self.platform.sync_directory(self.directory()).await?;
+            if is_recycled {
+                self.free.borrow_mut().push(segment);
+            }
+            self.sealed.borrow_mut().remove(id);
         }
         Ok(old.len())
     }
 
-    /// Removes segments of earlier runs, durably: everything in them is in snapshots that are durable. One core does it
-    /// when all cores have made theirs, since a segment of an earlier run may hold hosts of any core. Damaged ones are
-    /// set aside.
+    /// Removes segments of earlier runs, durably and one after the other, oldest first: everything in them is in
+    /// snapshots that are durable. One core does it when all cores have made theirs, since a segment of an earlier run
+    /// may hold hosts of any core. Damaged ones are set aside.
     ///
     /// # Errors
     /// Those of the disk; a segment that is gone already is no error.
@@ -210,9 +217,10 @@ impl<P: Platform> Segments<P> {
             } else {
                 remove_if_there(&self.platform, &path).await?;
             }
+            self.platform.sync_directory(self.directory()).await?;
             self.inherited.borrow_mut().retain(|other| *other != name);
         }
-        if segments.is_empty() { Ok(()) } else { self.platform.sync_directory(self.directory()).await }
+        Ok(())
     }
 
     /// Begins a segment: a file of zeros or of an earlier life, with a first sector of zeros, durable with its name.

@@ -3,7 +3,7 @@
 //! [`commit`](super::commit) puts items in, [`writer`](super::writer) takes them out.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -44,10 +44,14 @@ impl<P: Platform> Shared<P> {
 pub(super) struct State<F> {
     pub(super) log: LogState,
     pub(super) current: Option<Rc<OpenSegment<F>>>,
+    /// The largest number in use when the log stopped last: those of the segments after it are above.
+    pub(super) failed_at_id: u64,
     /// Where the next block goes in the current segment.
     pub(super) offset: u64,
     /// The next segment, begun ahead of time.
     pub(super) ready: Option<OpenSegment<F>>,
+    /// Segments that were given to the writer to be sealed.
+    pub(super) unsealed: BTreeSet<u64>,
     /// A task is beginning it.
     pub(super) is_preparing: bool,
     /// The attempt before failed: the next one is not before this time.

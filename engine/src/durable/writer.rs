@@ -68,15 +68,16 @@ async fn run<P: Platform>(shared: &Shared<P>) {
 }
 
 fn take_work<F>(state: &mut State<F>, items: &mut VecDeque<Item<F>>) -> Option<Work> {
-    if !state.items.is_empty() {
+    // A sync goes before items: under load there always are some. Sealed segments wait among them for their own.
+    if std::mem::take(&mut state.is_sync_due) {
+        Some(Work::Sync)
+    } else if !state.items.is_empty() {
         std::mem::swap(&mut state.items, items);
         Some(Work::Items)
     } else if state.is_closing {
         Some(Work::Close)
     } else if state.is_next_wanted && state.ready.is_none() && !state.is_preparing {
         Some(Work::BeginNext)
-    } else if std::mem::take(&mut state.is_sync_due) {
-        Some(Work::Sync)
     } else {
         None
     }
@@ -87,10 +88,11 @@ async fn commit<P: Platform>(shared: &Shared<P>, items: &mut VecDeque<Item<P::Fi
         match item {
             Item::Write(group) => write(shared, group).await?,
             Item::Seal(segment) => {
-                // Whoever syncs at intervals counts on the current segment only.
+                // Whoever syncs at intervals counts on the current segment only. And an older segment must not be on
+                // the disk where a newer one, or the snapshot of it, is older than what it holds.
                 let result = match shared.options.sync {
-                    WalSync::Interval(_) => sync(shared, &segment).await,
-                    WalSync::Always | WalSync::None => Ok(()),
+                    WalSync::Interval(_) | WalSync::None => sync(shared, &segment).await,
+                    WalSync::Always => Ok(()),
                 };
                 seal(shared, segment).await;
                 result?;
@@ -145,7 +147,15 @@ async fn sync<P: Platform>(shared: &Shared<P>, segment: &OpenSegment<P::File>) -
 }
 
 async fn sync_current<P: Platform>(shared: &Shared<P>) -> io::Result<()> {
-    let current = shared.state.borrow().current.clone();
+    let current = {
+        let state = shared.state.borrow();
+        // Of a segment that waits to be sealed everything acknowledged may be, and of those behind it nothing.
+        let waiting = state.items.iter().find_map(|item| match item {
+            Item::Seal(segment) => Some(Rc::clone(segment)),
+            Item::Write(_) => None,
+        });
+        waiting.or_else(|| state.current.clone())
+    };
     match current {
         Some(segment) => sync(shared, &segment).await,
         None => Ok(()),
@@ -154,6 +164,7 @@ async fn sync_current<P: Platform>(shared: &Shared<P>) -> io::Result<()> {
 
 /// Closes a segment, which nobody else knows any more.
 async fn seal<P: Platform>(shared: &Shared<P>, segment: Rc<OpenSegment<P::File>>) {
+    let id = segment.id;
     match Rc::into_inner(segment) {
         Some(segment) => shared.segments.seal(segment).await,
         // Its last owner closes it; it is found by the next start.
@@ -161,6 +172,8 @@ async fn seal<P: Platform>(shared: &Shared<P>, segment: Rc<OpenSegment<P::File>>
             tracing::error!("core {}: a segment is still in use when it is sealed", shared.segments.core());
         }
     }
+    shared.state.borrow_mut().unsealed.remove(&id);
+    shared.done.notify();
 }
 
 /// Begins the next segment because somebody waits for it: an error stops the log.
@@ -207,6 +220,8 @@ async fn stop<P: Platform>(shared: &Shared<P>, error: &io::Error, items: &mut Ve
         state.pending_bytes = 0;
         state.is_next_wanted = false;
         state.is_sync_due = false;
+        state.failed_at_id = shared.segments.last_id();
+        state.unsealed.extend(given_up.iter().map(|segment| segment.id));
         state.log = LogState::Failed(Rc::clone(&failure));
         let synced_up_to = state.tickets.synced();
         (state.tickets.lose(), synced_up_to)

@@ -16,10 +16,11 @@ use crate::durable::RealPlatform;
 /// Makes a core's checkpoints.
 pub type Checkpoints = checkpoint::Checkpoints<RealPlatform>;
 
-/// Makes one checkpoint and says in the log how it went; returns whether it is complete.
-pub async fn run(core: &Rc<Core>, checkpoints: &mut Checkpoints) -> bool {
-    let began = Instant::now();
-    match checkpoints.run(&PumpHosts(core)).await {
+/// Makes one checkpoint, the last one at a stop, and says in the log how it went; returns whether it is complete.
+pub async fn run(core: &Rc<Core>, checkpoints: &mut Checkpoints, is_last: bool) -> bool {
+    let (began, hosts) = (Instant::now(), PumpHosts(core));
+    let result = if is_last { checkpoints.run_last(&hosts).await } else { checkpoints.run(&hosts).await };
+    match result {
         Ok(hosts) => {
             tracing::info!(
                 "core {}: checkpoint of {hosts} hosts in {} ms",

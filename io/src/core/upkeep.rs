@@ -58,7 +58,7 @@ pub async fn run(
         let is_full = retry_interval.is_none() && checkpoints.is_log_full(store.checkpoints.wal_bytes_max);
         let is_wanted = due.wanted.is_wanted(core.index);
         if Instant::now() >= checkpoint_due || is_full || is_wanted {
-            let next = if checkpoint::run(&core, &mut checkpoints).await {
+            let next = if checkpoint::run(&core, &mut checkpoints, false).await {
                 retry_interval = None;
                 store.checkpoint_interval
             } else {
@@ -87,7 +87,7 @@ pub async fn run(
     while !stopping.undelivered.is_over() {
         next_tick().await;
     }
-    checkpoint::run(&core, &mut checkpoints).await;
+    checkpoint::run(&core, &mut checkpoints, true).await;
     stopping.unsaved.arrive();
 }
 

@@ -1,0 +1,301 @@
+//! The lives of a history, one after the other: load, look, run, end.
+
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Summary;
+use super::client::Client;
+use super::core::{self, Core, Shared};
+use super::oracle::Oracle;
+use super::series::Population;
+use crate::checkpoint::Kind;
+use crate::durable::checkpoint::Inherited;
+use crate::durable::commit::{CommitOptions, WalSync};
+use crate::durable::load::{Found, LoadOptions, LoadedCore};
+use crate::durable::names::LogFileName;
+use crate::platform::Files;
+use crate::sync::budget::Budget;
+use crate::testing::disk::SimDisk;
+use crate::testing::executor::{Ended, Executor};
+use crate::testing::faults::{Crash, Faults};
+use crate::testing::platform::{SimFiles, SimPlatform};
+use crate::testing::random::Random;
+use crate::wal::replay::{Replayer, Visitor};
+
+/// Directory of the log.
+pub(super) const LOG: &str = "/data/wal";
+/// Root of the snapshots.
+pub(super) const ROOT_DIRECTORY: &str = "/data/checkpoints";
+/// The time at which a history begins, in seconds since 1970.
+const BEGIN_SECONDS: i64 = 1_700_000_000;
+/// Turns of tasks a life may take: many times what the longest needs.
+const TURNS_MAX: u64 = 300_000;
+
+/// How the daemon is configured in one life.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setting {
+    pub(super) cores: usize,
+    pub(super) commit: CommitOptions,
+    pub(super) segment_bytes: u64,
+    pub(super) free_files_max: usize,
+    pub(super) kind: Kind,
+    pub(super) checkpoint_ns: u64,
+    pub(super) log_bytes_max: Option<u64>,
+    pub(super) retention_seconds: i64,
+}
+
+/// What goes on over all lives.
+pub(super) struct World {
+    disk: SimDisk,
+    random: Random,
+    population: Rc<Population>,
+    oracle: Rc<RefCell<Oracle>>,
+    summary: Rc<RefCell<Summary>>,
+    now_ns: u64,
+    wall_seconds: i64,
+    sync: WalSync,
+}
+
+impl World {
+    pub(super) fn new(disk: SimDisk, mut random: Random) -> Self {
+        let interval = Duration::from_millis(random.one_of(&[5, 50, 300]));
+        let sync = random.one_of(&[
+            WalSync::Always,
+            WalSync::Always,
+            WalSync::Always,
+            WalSync::Interval(interval),
+            WalSync::None,
+        ]);
+        Self {
+            disk,
+            random,
+            population: Rc::new(Population::new()),
+            oracle: Rc::default(),
+            summary: Rc::default(),
+            now_ns: 0,
+            wall_seconds: BEGIN_SECONDS,
+            sync,
+        }
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        *self.summary.borrow()
+    }
+
+    pub(super) fn run(&mut self) -> Result<(), String> {
+        for _ in 0..self.random.within(2..7) {
+            self.live()?;
+        }
+        // Nothing goes wrong at the last start: it tells what is left.
+        self.summary.borrow_mut().lives += 1;
+        self.disk.stop_after(None);
+        self.disk.set_faults(Faults::default());
+        let setting = self.setting();
+        self.load(&setting, LOG)?.ok_or("the last start failed on a disk without faults")?;
+        Ok(())
+    }
+
+    fn setting(&mut self) -> Setting {
+        let random = &mut self.random;
+        let segment_bytes = random.one_of(&[8, 16, 32, 64]) * 1024;
+        Setting {
+            cores: 1 + random.index(3),
+            commit: CommitOptions {
+                sync: self.sync,
+                pending_bytes_max: random.one_of(&[2048, 16 * 1024, 1024 * 1024]),
+                retry_interval: Duration::from_millis(random.one_of(&[1, 20])),
+            },
+            segment_bytes,
+            free_files_max: random.index(4),
+            kind: if random.percent(80) { Kind::Binary } else { Kind::Json },
+            checkpoint_ns: random.one_of(&[30, 200, 2000]) * 1_000_000,
+            log_bytes_max: random.one_of(&[None, Some(2 * segment_bytes)]),
+            retention_seconds: 6 * 3600,
+        }
+    }
+
+    fn faults(&mut self) -> Faults {
+        Faults {
+            error_percent: if self.random.percent(15) { 1 } else { 0 },
+            latency_ns_max: self.random.one_of(&[10_000, 300_000, 3_000_000]),
+            has_durable_writes: self.random.percent(70),
+            ..Faults::default()
+        }
+    }
+
+    /// When the machine stops in this life, if it does.
+    fn stop_after(&mut self) -> Option<u64> {
+        match self.random.index(100) {
+            0..15 => None,
+            15..35 => Some(1 + self.random.within(0..30)),
+            35..60 => Some(1 + self.random.within(0..150)),
+            _ => Some(1 + self.random.within(0..800)),
+        }
+    }
+
+    fn live(&mut self) -> Result<(), String> {
+        self.summary.borrow_mut().lives += 1;
+        let setting = self.setting();
+        let (faults, stop_after) = (self.faults(), self.stop_after());
+        self.disk.set_faults(faults);
+        self.disk.note(|| format!("-- life {}: {setting:?}", self.summary.borrow().lives));
+        self.disk.stop_after(stop_after);
+        let shared = match self.load(&setting, LOG)? {
+            Some(loaded) => Some(self.run_cores(&setting, loaded)?),
+            None if self.disk.is_stopped() => None,
+            None => {
+                self.summary.borrow_mut().failed_starts += 1;
+                None
+            }
+        };
+        let is_stopped = self.disk.is_stopped();
+        let clean =
+            shared.filter(|shared| !is_stopped && !shared.is_unclean.get() && !shared.failed_start.get());
+        match clean {
+            Some(shared) => {
+                drop(shared);
+                self.look_after_stop(&setting)?;
+            }
+            // A process that cannot start, or go on, ends: as if it were killed.
+            None => self.crash(is_stopped),
+        }
+        let pause = self.random.one_of(&[1, 3, 600, 3 * 3600]);
+        self.wall_seconds += self.random.within(0..pause) as i64;
+        Ok(())
+    }
+
+    fn crash(&mut self, is_stopped: bool) {
+        let crash = if is_stopped && self.random.percent(70) {
+            Crash::Power { percent_kept: self.random.one_of(&[0, 20, 50, 80, 100]) }
+        } else {
+            Crash::Kill
+        };
+        self.disk.crash(crash);
+        match crash {
+            Crash::Kill => self.summary.borrow_mut().kills += 1,
+            Crash::Power { .. } => {
+                self.summary.borrow_mut().power_losses += 1;
+                self.oracle.borrow_mut().lose_power();
+            }
+        }
+    }
+
+    /// Loads what the disk holds and looks at it; none if the disk failed or the machine stopped.
+    fn load(&mut self, setting: &Setting, log: &str) -> Result<Option<Vec<LoadedCore>>, String> {
+        let now = self.wall_seconds + (self.now_ns / 1_000_000_000) as i64;
+        let options = LoadOptions {
+            checkpoints: ROOT_DIRECTORY.into(),
+            log: log.into(),
+            metrics: self.population.metrics.clone(),
+            retention_seconds: setting.retention_seconds,
+            now,
+            cores: setting.cores,
+            series: Budget::new(0),
+        };
+        let files = SimFiles(self.disk.clone());
+        let Ok(found) = Found::find(&files, options) else { return Ok(None) };
+        let loaded: Vec<LoadedCore> =
+            (0..setting.cores).map(|core| found.load_core(&files, core, |_, _| {})).collect();
+        if self.disk.is_stopped() {
+            return Ok(None);
+        }
+        let shards = loaded.iter().map(|core| &core.shard);
+        let oldest = now - setting.retention_seconds;
+        let looked_for = self.oracle.borrow().check(&self.population, shards, oldest)?;
+        self.summary.borrow_mut().looked_for += looked_for;
+        Ok(Some(loaded))
+    }
+
+    fn run_cores(&mut self, setting: &Setting, loaded: Vec<LoadedCore>) -> Result<Rc<Shared>, String> {
+        let executor = Executor::new(self.random.fork(), self.now_ns);
+        let shared = Rc::new(Shared {
+            platform: SimPlatform::new(self.disk.clone(), executor.clone(), self.wall_seconds),
+            population: Rc::clone(&self.population),
+            oracle: Rc::clone(&self.oracle),
+            summary: Rc::clone(&self.summary),
+            setting: *setting,
+            is_stopping: Cell::new(false),
+            undrained: Cell::new(setting.cores),
+            closed: Cell::new(0),
+            is_unclean: Cell::new(false),
+            failed_start: Cell::new(false),
+            cores: RefCell::new((0..setting.cores).map(|index| Rc::new(Core::new(index))).collect()),
+            queues: RefCell::default(),
+        });
+        let inherited = Inherited::new(setting.cores, loaded[0].segments.clone());
+        for (core, loaded) in shared.cores.borrow().iter().zip(loaded) {
+            let (shared, core) = (Rc::clone(&shared), Rc::clone(core));
+            executor.spawn("core", core::run(shared, core, loaded, inherited.clone(), self.random.fork()));
+        }
+        let client = Client::new(Rc::clone(&shared), self.random.fork());
+        let actions = self.random.one_of(&[10, 60, 200]);
+        executor.spawn("client", async move { client.run(actions).await });
+
+        let is_over =
+            || self.disk.is_stopped() || shared.failed_start.get() || shared.closed.get() == setting.cores;
+        let ended = executor.run(TURNS_MAX, is_over);
+        let tasks = executor.tasks();
+        self.end(&shared, &executor);
+        match ended {
+            Ended::Done => Ok(shared),
+            Ended::Stalled => Err(format!("all tasks wait for ever: {tasks:?}")),
+            Ended::TooLong => Err(format!("it does not come to an end: {tasks:?}")),
+        }
+    }
+
+    /// Ends the tasks of a life, however far they are.
+    fn end(&mut self, shared: &Rc<Shared>, executor: &Executor) {
+        let cores = shared.setting.cores;
+        let queues = shared.queues.take();
+        if queues.len() < cores {
+            self.summary.borrow_mut().crashes_at_start += 1;
+        }
+        for (index, queue) in &queues {
+            let failures = queue.statistics().failures;
+            self.summary.borrow_mut().log_failures += failures;
+            if let (WalSync::Interval(interval), 0) = (self.sync, failures) {
+                // One sync each interval; it waits for writes under way, and writes for it.
+                let bound_ns = interval.as_nanos() as u64 + 60 * self.disk.faults().latency_ns_max;
+                let before_ns = executor.now_ns().saturating_sub(bound_ns);
+                let is_owned = |series| self.population.owner(series, cores) == *index;
+                self.oracle.borrow_mut().synced(self.now_ns..before_ns, is_owned);
+            }
+        }
+        drop(queues);
+        executor.kill();
+        shared.cores.take();
+        self.now_ns = executor.now_ns();
+        self.wall_seconds = shared.platform.wall_seconds();
+    }
+
+    /// After a clean stop the log holds no samples, and the snapshots everything.
+    fn look_after_stop(&mut self, setting: &Setting) -> Result<(), String> {
+        let files = SimFiles(self.disk.clone());
+        self.disk.stop_after(None);
+        self.disk.set_faults(Faults::default());
+        for entry in files.read_dir(Path::new(LOG)).map_err(|error| error.to_string())? {
+            let Some(LogFileName::Log(name)) = LogFileName::parse(&entry.name) else { continue };
+            let bytes = files.read(&name.log_path(Path::new(LOG))).map_err(|error| error.to_string())?;
+            let mut replayer = Replayer::with_id(name.id);
+            replayer.feed(&bytes, &mut Nobody);
+            let samples = replayer.finish(&mut Nobody).counts.samples;
+            if samples > 0 {
+                return Err(format!("after a stop segment {:x} still holds {samples} samples", name.id));
+            }
+        }
+        self.load(setting, "/nowhere").map_err(|error| format!("snapshots alone: {error}"))?;
+        self.summary.borrow_mut().clean_stops += 1;
+        Ok(())
+    }
+}
+
+/// Looks at nothing.
+struct Nobody;
+
+impl Visitor for Nobody {
+    fn declare(&mut self, _: u32, _: &[&str], _: &str) {}
+    fn sample(&mut self, _: u32, _: i64, _: f64) {}
+    fn free(&mut self, _: &[&str], _: i64) {}
+}
