@@ -1,9 +1,9 @@
 //! Which snapshots of a host are out of retention (SPEC section 6, cleanup).
 //!
-//! Their names alone decide, but for the last one before the retention: a load still reads that one, because its end is
-//! not in its name. It was written at its end, so the file's age tells.
+//! Their names alone decide, but for the last ones before the retention: a load still reads those, because their end is
+//! not in their name. They were written at their end, so the file's age tells.
 
-use super::file_name::{SnapshotFile, parse};
+use super::file_name::{SnapshotFile, parse, select};
 use crate::limits::FUTURE_SECONDS_MAX;
 
 /// A file in a host's directory.
@@ -32,16 +32,15 @@ pub fn expired<'a>(
         .into_iter()
         .filter_map(|file| {
             let (from, kind) = parse(file.name)?;
-            (from < oldest).then_some((SnapshotFile { name: file.name, from, kind }, file.modified))
+            Some((SnapshotFile { name: file.name, from, kind }, file.modified))
         })
         .collect();
-    // As `file_name::select`: this one, and its twin of the other format, is loaded.
-    let last_before = found.iter().map(|(file, _)| file.from).max();
+    let loaded = select(found.iter().map(|(file, _)| file.name), now, retention);
     found.retain(|(file, modified)| {
         let span_is_over = file.from.saturating_add(checkpoint_interval) < oldest;
         // Samples may be ahead of the clock by as much.
         let is_empty = modified.saturating_add(FUTURE_SECONDS_MAX) < oldest;
-        span_is_over && (Some(file.from) != last_before || is_empty)
+        span_is_over && (is_empty || !loaded.contains(file))
     });
     let mut files: Vec<_> = found.into_iter().map(|(file, _)| file).collect();
     files.sort_unstable_by_key(|file| (file.from, file.kind, file.name));
@@ -52,7 +51,6 @@ pub fn expired<'a>(
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::file_name::select;
     use super::*;
 
     const NOW: i64 = 1_000_000;
@@ -70,12 +68,12 @@ mod tests {
         let files = [
             ("870000.bin", 880_000),
             ("880000.json", 890_000),
-            ("889999.bin", 899_999),
+            ("889990.bin", 899_990),
             ("890000.bin", 900_000),
             ("900000.bin", 910_000),
             ("910000.bin", 920_000),
         ];
-        assert_eq!(names(&files), ["870000.bin", "880000.json", "889999.bin"]);
+        assert_eq!(names(&files), ["870000.bin", "880000.json", "889990.bin"]);
     }
 
     #[test]

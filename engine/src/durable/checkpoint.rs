@@ -236,10 +236,8 @@ impl<P: Platform> Checkpoints<P> {
     /// Makes a host's directory, durable with those above it up to the root, which may be those of another core that has
     /// not synced them yet, or of an earlier run that was killed before it did.
     async fn create_directory(&mut self, directory: &Path) -> io::Result<()> {
-        if self.durable_directories.contains(directory) {
-            return Ok(());
-        }
         if self.durable_directories.contains(&self.root) {
+            // Also one that was removed since: it is durable then.
             self.platform.create_directory(directory).await?;
         } else {
             create_directory_durably(&self.platform, directory).await?;

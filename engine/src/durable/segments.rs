@@ -183,13 +183,12 @@ impl<P: Platform> Segments<P> {
         for id in &old {
             let segment = SegmentName { id: *id, core: self.options.core };
             let log_path = segment.log_path(self.directory());
-            let mut is_recycled = false;
-            if self.free.borrow().len() < self.options.free_files_max {
+            let is_recycled = self.free.borrow().len() < self.options.free_files_max;
+            if is_recycled {
                 match self.platform.rename(&log_path, &segment.free_path(self.directory())).await {
-                    Ok(()) => is_recycled = true,
-                    // An attempt before this one renamed it and failed then: the next start takes the file over.
+                    // An attempt before this one renamed it and failed then.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(error),
+                    result => result?,
                 }
             } else {
                 remove_if_there(&self.platform, &log_path).await?;

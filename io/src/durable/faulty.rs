@@ -68,7 +68,9 @@ impl Faults {
 
     async fn enter(&self, operation: Operation, path: &Path) -> io::Result<()> {
         *self.calls.borrow_mut().entry(operation).or_default() += 1;
-        self.log.borrow_mut().push(format!("{operation:?} {}", path.file_name().unwrap().display()));
+        self.log
+            .borrow_mut()
+            .push(format!("{operation:?} {}", path.file_name().unwrap_or(path.as_os_str()).display()));
         while self.held.get() == Some(operation) {
             next_tick().await;
         }
