@@ -61,8 +61,9 @@ pub fn parse(name: &str) -> Option<(i64, Kind)> {
 
 /// The snapshots to load at the time `now`, in the order in which to load them: later ones replace samples of earlier ones.
 ///
-/// Those are every one with `from ≥ now − retention`, and the last before that, whose span may reach into the
-/// retention, with those it directly follows; and an hour more, by which samples may be ahead of the clock. `names` are the files of one host's directory, without subdirectories.
+/// Those are every one with `from ≥ now − retention`, less the hour by which samples may be ahead of the clock, and the
+/// last before that, whose span may reach into the retention, with those it directly follows. `names` are the files of one
+/// host's directory, without subdirectories.
 ///
 /// A `.bin` and a `.json` of one time are both loaded: the format was changed between two runs, and nothing says
 /// that one holds what the other does. The `.bin` comes second, because the reference's `.json` keeps one decimal only.
