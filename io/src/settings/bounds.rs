@@ -47,9 +47,9 @@ pub const HEADER_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// Most cores `metric-store.cores` may ask for.
 pub const CORES_MAX: u16 = 1024;
 /// Most gigabytes `metric-store.memory-cap` may name; more than any machine has.
-pub const MEMORY_CAP_GB_MAX: u32 = 1_000_000;
+pub const MEMORY_CAP_GB_MAX: f64 = 1e6;
 /// Bytes of the gigabyte in `metric-store.memory-cap`.
-pub const GB_BYTES: u64 = 1_000_000_000;
+pub const GB_BYTES: f64 = 1e9;
 /// Most entries of `metric-store.nats-subscriptions`.
 pub const SUBSCRIPTIONS_MAX: usize = 1024;
 
@@ -57,4 +57,4 @@ const _: () = assert!(CONNECTIONS_DEFAULT <= CONNECTIONS_MAX);
 const _: () = assert!(HEADER_BYTES_MIN <= HEADER_BYTES_DEFAULT && HEADER_BYTES_DEFAULT <= HEADER_BYTES_MAX);
 const _: () = assert!(CHECKPOINT_INTERVAL_DEFAULT.as_secs() >= INTERVAL_MIN.as_secs());
 const _: () = assert!(IDLE_TIMEOUT_DEFAULT.as_secs() >= IDLE_TIMEOUT_MIN.as_secs());
-const _: () = assert!((MEMORY_CAP_GB_MAX as u64) < u64::MAX / GB_BYTES);
+const _: () = assert!(MEMORY_CAP_GB_MAX * GB_BYTES < u64::MAX as f64);

@@ -145,6 +145,18 @@ impl<'a> Object<'a> {
         within
     }
 
+    /// A number from 0 to `max`, with or without a fraction; `unit` follows the bounds in the message.
+    pub(super) fn number_up_to(&self, key: &str, max: f64, unit: &str) -> Option<f64> {
+        let number = self.typed(key, "a number", Value::as_f64)?;
+        let is_within = (0.0..=max).contains(&number);
+        if !is_within {
+            let expected = format!("a number from 0 to {max}{unit}");
+            let (path, found) = (self.path_of(key), number.to_string());
+            self.findings.problem(Problem::OutOfRange { path, expected, found });
+        }
+        is_within.then_some(number)
+    }
+
     /// A duration of at least `min`.
     pub(super) fn duration(&self, key: &str, min: Duration) -> Option<Duration> {
         let text = self.text(key)?;

@@ -167,8 +167,9 @@ impl MetricStore {
         if let Some(cleanup) = object.object("cleanup", CLEANUP_KEYS) {
             store.cleanup = read_cleanup(&cleanup);
         }
-        let cap_gb = object.integer_within("memory-cap", 0, u64::from(bounds::MEMORY_CAP_GB_MAX), " GB");
-        store.memory_cap_bytes = cap_gb.unwrap_or(0) * bounds::GB_BYTES;
+        // The reference takes whole gigabytes.
+        let cap_gb = object.number_up_to("memory-cap", bounds::MEMORY_CAP_GB_MAX, " GB");
+        store.memory_cap_bytes = (cap_gb.unwrap_or(0.0) * bounds::GB_BYTES).ceil() as u64;
         store.num_workers = object.integer("num-workers").unwrap_or(0);
         store.nats_subscriptions = read_subscriptions(&object);
         store.debug = DebugOptions::read(&object);

@@ -47,6 +47,16 @@ fn example(name: &str) -> std::path::PathBuf {
 }
 
 #[test]
+fn memory_cap_may_be_a_part_of_a_gigabyte() {
+    for (cap, bytes) in
+        [(json!(0.25), 250_000_000), (json!(0), 0), (json!(1e-9), 1), (json!(3), 3_000_000_000)]
+    {
+        let settings = load(&with("/metric-store/memory-cap", cap)).unwrap();
+        assert_eq!(settings.metric_store.memory_cap_bytes, bytes);
+    }
+}
+
+#[test]
 fn the_smallest_file_means_the_documented_defaults() {
     let settings = load(&minimal()).unwrap();
     assert_eq!(settings.main, Main::new("0.0.0.0:8082"));
@@ -226,7 +236,7 @@ fn errors_name_the_key_and_what_to_do() {
         ("/metrics/cpu_load/frequency", json!(1.5), "expected a whole number, found the number 1.5"),
         ("/metric-store", json!("x"), "metric-store: expected an object"),
         ("/metric-store/retention-in-memory", json!(48), "metric-store.retention-in-memory: expected a text"),
-        ("/metric-store/memory-cap", json!("1"), "metric-store.memory-cap: expected a whole number"),
+        ("/metric-store/memory-cap", json!("1"), "metric-store.memory-cap: expected a number"),
         ("/metric-store/num-workers", json!(1.5), "metric-store.num-workers: expected a whole number"),
         ("/metric-store/nats-subscriptions", json!({}), "metric-store.nats-subscriptions: expected a list"),
         (
