@@ -125,6 +125,11 @@ pub trait Files: Sync {
         take(&self.read(path)?);
         Ok(())
     }
+    /// Makes durable what was written to a file, by whomever.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn sync(&self, path: &Path) -> io::Result<()>;
     /// Renames a file.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use std::time::Instant;
 use engine::testing::simulation::{Failure, Summary, run};
 
 /// Seeds of a usual run.
-const SEEDS: u64 = 1500;
+const SEEDS: u64 = 5000;
 
 fn seeds() -> u64 {
     std::env::var("SIM_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap())

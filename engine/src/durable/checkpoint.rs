@@ -152,6 +152,9 @@ impl<P: Platform> Checkpoints<P> {
         let mut failure = None;
         for host in hosts.hosts().await {
             let Some(snapshots) = hosts.hand_over(host, self.kind, from, to).await else { continue };
+            // The log must not be behind the snapshot: after a power loss an older segment would be replayed on top of it,
+            // and the newer one be missing.
+            self.queue.synced().await;
             let directory = self.root.join(&snapshots.cluster).join(&snapshots.host);
             match self.write_host(&directory, snapshots.files, from).await {
                 Ok(()) => written += 1,

@@ -32,6 +32,8 @@ pub enum WalSync {
     Interval(Duration),
     /// When the kernel likes.
     None,
+    /// Nothing is logged: what is in no snapshot is in memory only.
+    Off,
 }
 
 /// How a core's log is written.
@@ -55,7 +57,7 @@ impl CommitOptions {
     pub(super) fn writes(&self) -> Writes {
         match self.sync {
             WalSync::Always => Writes::Durable,
-            WalSync::Interval(_) | WalSync::None => Writes::Cached,
+            WalSync::Interval(_) | WalSync::None | WalSync::Off => Writes::Cached,
         }
     }
 }
@@ -101,6 +103,7 @@ impl<P: Platform> CommitQueue<P> {
         let mut state = State {
             log,
             current: None,
+            last_current: None,
             failed_at_id: segments.last_id(),
             offset: 0,
             ready: None,
@@ -109,6 +112,7 @@ impl<P: Platform> CommitQueue<P> {
             prepare_after_ns: 0,
             is_next_wanted: false,
             is_sync_due: false,
+            has_sync_failed: false,
             is_closing: false,
             has_ended: false,
             items: VecDeque::new(),
@@ -330,6 +334,25 @@ impl<P: Platform> CommitQueue<P> {
             (state.has_ended || state.unsealed.range(..id).next().is_none()).then_some(())
         };
         self.0.done.until(is_sealed).await;
+    }
+
+    /// Waits until everything appended before is durable, whatever `wal.sync` is, or the log has failed: what was lost then
+    /// counts.
+    pub async fn synced(&self) {
+        let shared = &self.0;
+        let appended = shared.state.borrow().tickets.appended();
+        let is_synced = || {
+            let mut state = shared.state.borrow_mut();
+            if state.tickets.synced() >= appended || state.has_ended || state.log != LogState::Running {
+                return Some(());
+            }
+            if state.tickets.acknowledged() >= appended && !state.is_sync_due {
+                state.is_sync_due = true;
+                shared.work.notify();
+            }
+            None
+        };
+        shared.done.until(is_synced).await;
     }
 
     /// Writes what waits, syncs it whatever `wal.sync` is, seals the segment and ends the writer; returns when that has

@@ -116,6 +116,8 @@ pub struct Journal<P: Platform, T> {
     /// Bytes of the segment when the turn began.
     turn_began_bytes: u64,
     room_bytes_min: u64,
+    /// Nothing is recorded: the sync is [`WalSync::Off`].
+    is_off: bool,
     /// A block of this segment was sealed, but not taken: what came behind it would never be read again.
     has_hole: bool,
 }
@@ -139,6 +141,7 @@ impl<P: Platform, T: 'static> Journal<P, T> {
         tell: impl Fn(T, Done) + 'static,
     ) -> io::Result<Self> {
         let writer = Writer { core: segments.core, cores: segments.cores };
+        let is_off = options.sync == WalSync::Off;
         let room_bytes_min = ROOM_BYTES_MIN.min(segments.segment_bytes / 4);
         let segments = Segments::open(platform.clone(), segments).await?;
         let acknowledgements = Rc::new(Acknowledgements {
@@ -163,6 +166,7 @@ impl<P: Platform, T: 'static> Journal<P, T> {
             turn: Vec::new(),
             turn_began_bytes: 0,
             room_bytes_min,
+            is_off,
             has_hole: false,
         })
     }
@@ -188,8 +192,19 @@ impl<P: Platform, T: 'static> Journal<P, T> {
         self.turn_began_bytes = self.encoder.bytes_in_segment();
     }
 
+    /// Whether there is room for what [`write`](Self::write) and [`free`](Self::free) add: who goes on without is refused.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.queue.has_room()
+    }
+
     /// Stores a batch of core `source` and encodes it; refuses it while the log has failed.
     pub fn write(&mut self, shard: &mut Shard, source: usize, batch: Batch, tag: T) {
+        if self.is_off {
+            let applied = shard.apply(source, &batch, self.platform.now_seconds(), None);
+            (self.acknowledgements.tell)(tag, Done::Written(applied, batch.samples));
+            return;
+        }
         if let Some(why) = self.failure() {
             // The names must not be lost: the sender will not send them again.
             shard.declare_all(source, &batch);
@@ -203,6 +218,10 @@ impl<P: Platform, T: 'static> Journal<P, T> {
 
     /// Records a free, which is to be done when [`Done::Recorded`] says so.
     pub fn free(&mut self, shard: &Shard, free: Free, tag: T) {
+        if self.is_off {
+            (self.acknowledgements.tell)(tag, Done::Recorded(free));
+            return;
+        }
         if let Some(why) = self.failure() {
             (self.acknowledgements.tell)(tag, Done::NotRecorded(why));
             return;
@@ -279,6 +298,8 @@ impl<P: Platform, T: 'static> Journal<P, T> {
         let Some(id) = self.queue.segment().filter(|id| *id != self.encoder.header().id) else { return };
         let header = header(self.writer, id, self.platform.now_seconds());
         self.encoder.open(header);
+        // Of a segment just begun nothing is known to be on disk.
+        self.encoder.settle(0);
         self.has_hole = false;
         if let Err(error) = self.queue.append(id, &header.encode()) {
             tracing::debug!("segment {id:016x} not begun: {error}");

@@ -83,6 +83,14 @@ struct HostFiles {
     bytes: u64,
 }
 
+impl HostFiles {
+    /// Its `current.wal`, if there is one.
+    fn reference_log(&self) -> Option<PathBuf> {
+        let is_there = self.names.iter().any(|name| name == REFERENCE_LOG);
+        is_there.then(|| self.directory.join(REFERENCE_LOG))
+    }
+}
+
 #[derive(Debug)]
 struct Segment {
     name: SegmentName,
@@ -91,10 +99,12 @@ struct Segment {
 }
 
 impl Found {
-    /// Looks for files.
+    /// Looks for files, and makes the logs among them durable: a process that was killed may have left them in the page cache
+    /// alone. Snapshots will be made of all they hold, and a power loss must not bring an older part of a log back on top of
+    /// these.
     ///
     /// # Errors
-    /// A directory that exists cannot be read: path and error.
+    /// A directory that exists cannot be read, or a log not be synced: path and error.
     pub fn find(files: &impl Files, options: LoadOptions) -> Result<Self, (PathBuf, io::Error)> {
         let mut hosts: Vec<Vec<HostFiles>> = (0..options.cores).map(|_| Vec::new()).collect();
         let root = &options.checkpoints;
@@ -102,6 +112,10 @@ impl Found {
             hosts[core_of(&host.cluster, &host.host, options.cores)].push(host);
         }
         let segments = find_segments(files, &options.log).map_err(|error| (options.log.clone(), error))?;
+        let reference_logs = hosts.iter().flatten().filter_map(HostFiles::reference_log);
+        for path in segments.iter().map(|segment| segment.path.clone()).chain(reference_logs) {
+            files.sync(&path).map_err(|error| (path, error))?;
+        }
         Ok(Self { hosts, segments, options })
     }
 
@@ -162,10 +176,7 @@ fn load_host(
         }
     }
     recovery.snapshots_loaded(&host.cluster, &host.host);
-    if !host.names.iter().any(|name| name == REFERENCE_LOG) {
-        return None;
-    }
-    let path = host.directory.join(REFERENCE_LOG);
+    let path = host.reference_log()?;
     let bytes = read(files, &path)?;
     let end = recovery.reference_log(&host.cluster, &host.host, &bytes).end;
     match end {

@@ -44,6 +44,8 @@ impl<P: Platform> Shared<P> {
 pub(super) struct State<F> {
     pub(super) log: LogState,
     pub(super) current: Option<Rc<OpenSegment<F>>>,
+    /// The number of the last one that was current.
+    pub(super) last_current: Option<u64>,
     /// The largest number in use when the log stopped last: those of the segments after it are above.
     pub(super) failed_at_id: u64,
     /// Where the next block goes in the current segment.
@@ -52,13 +54,15 @@ pub(super) struct State<F> {
     pub(super) ready: Option<OpenSegment<F>>,
     /// Segments that were given to the writer to be sealed.
     pub(super) unsealed: BTreeSet<u64>,
-    /// A task is beginning it.
+    /// A task is beginning it, this one's writer or another: one at a time, so that numbers grow with time.
     pub(super) is_preparing: bool,
     /// The attempt before failed: the next one is not before this time.
     pub(super) prepare_after_ns: u64,
     /// Somebody waits for it.
     pub(super) is_next_wanted: bool,
     pub(super) is_sync_due: bool,
+    /// A sync of the current segment or one before it failed: what it was to make durable never counts as durable.
+    pub(super) has_sync_failed: bool,
     pub(super) is_closing: bool,
     /// The writer has ended: all segments are sealed.
     pub(super) has_ended: bool,
@@ -87,6 +91,11 @@ pub(super) struct Group<F> {
 impl<F> State<F> {
     /// Makes `segment` the current one.
     pub(super) fn set_current(&mut self, segment: OpenSegment<F>) {
+        assert!(
+            self.last_current < Some(segment.id),
+            "segments become current in the order of their numbers"
+        );
+        self.last_current = Some(segment.id);
         self.current = Some(Rc::new(segment));
         self.offset = 0;
         self.is_next_wanted = false;

@@ -22,6 +22,8 @@ pub struct CommitStatistics {
     pub commit_ns_total: u64,
     /// The slowest.
     pub commit_ns_max: u64,
+    /// Syncs that failed.
+    pub sync_failures: u64,
     /// Segments begun.
     pub segments: u64,
     /// How often the log stopped because of an error.
@@ -61,6 +63,10 @@ impl Counters {
             statistics.sync_ns_total = statistics.sync_ns_total.saturating_add(time_ns);
             statistics.sync_ns_max = statistics.sync_ns_max.max(time_ns);
         });
+    }
+
+    pub(super) fn sync_failed(&self) {
+        self.update(|statistics| statistics.sync_failures += 1);
     }
 
     pub(super) fn segment_begun(&self) {

@@ -36,6 +36,11 @@ impl Tickets {
         Ticket(self.appended)
     }
 
+    /// The last one of all.
+    pub(super) fn appended(&self) -> Ticket {
+        Ticket(self.appended)
+    }
+
     pub(super) fn acknowledged(&self) -> Ticket {
         Ticket(self.acknowledged)
     }

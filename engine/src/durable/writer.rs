@@ -91,7 +91,7 @@ async fn commit<P: Platform>(shared: &Shared<P>, items: &mut VecDeque<Item<P::Fi
                 // Whoever syncs at intervals counts on the current segment only. And an older segment must not be on
                 // the disk where a newer one, or the snapshot of it, is older than what it holds.
                 let result = match shared.options.sync {
-                    WalSync::Interval(_) | WalSync::None => sync(shared, &segment).await,
+                    WalSync::Interval(_) | WalSync::None | WalSync::Off => sync(shared, &segment).await,
                     WalSync::Always => Ok(()),
                 };
                 seal(shared, segment).await;
@@ -128,9 +128,15 @@ async fn write<P: Platform>(shared: &Shared<P>, group: Group<P::File>) -> io::Re
 
 async fn timed_sync<P: Platform>(shared: &Shared<P>, segment: &OpenSegment<P::File>) -> io::Result<()> {
     let start_ns = shared.now_ns();
-    segment.file.sync_data().await?;
-    shared.counters.synced(shared.since(start_ns));
-    Ok(())
+    let result = segment.file.sync_data().await;
+    match result {
+        Ok(()) => shared.counters.synced(shared.since(start_ns)),
+        Err(_) => {
+            shared.counters.sync_failed();
+            shared.state.borrow_mut().has_sync_failed = true;
+        }
+    }
+    result
 }
 
 /// Makes everything acknowledged so far durable. `segment` is the only one with bytes that are not.
@@ -142,6 +148,7 @@ async fn sync<P: Platform>(shared: &Shared<P>, segment: &OpenSegment<P::File>) -
     if acknowledged != synced {
         timed_sync(shared, segment).await?;
         shared.state.borrow_mut().tickets.sync(acknowledged);
+        shared.done.notify();
     }
     Ok(())
 }
@@ -178,8 +185,14 @@ async fn seal<P: Platform>(shared: &Shared<P>, segment: Rc<OpenSegment<P::File>>
 
 /// Begins the next segment because somebody waits for it: an error stops the log.
 async fn begin_next<P: Platform>(shared: &Shared<P>) -> io::Result<()> {
-    let next = shared.segments.begin(shared.options.writes()).await?;
-    shared.state.borrow_mut().ready = Some(next);
+    // Nobody prepares one meanwhile: two could become current in the wrong order.
+    shared.state.borrow_mut().is_preparing = true;
+    let next = shared.segments.begin(shared.options.writes()).await;
+    {
+        let mut state = shared.state.borrow_mut();
+        state.is_preparing = false;
+        state.ready = Some(next?);
+    }
     shared.done.notify();
     Ok(())
 }
@@ -208,6 +221,7 @@ async fn stop<P: Platform>(shared: &Shared<P>, error: &io::Error, items: &mut Ve
     let core = shared.segments.core();
     tracing::error!("core {core}: writes are refused from now on, the log cannot be written: {failure}");
     let mut given_up = Vec::new();
+    sync_given_up(shared, items).await;
     let (lost_up_to, synced_up_to) = {
         let mut state = shared.state.borrow_mut();
         items.append(&mut state.items);
@@ -234,6 +248,21 @@ async fn stop<P: Platform>(shared: &Shared<P>, error: &io::Error, items: &mut Ve
     }
 }
 
+/// Syncs what was acknowledged and is not durable, if the disk lets it: a snapshot may be made of it, and after a power loss what
+/// is older must not be replayed on top. After a failed sync it is no use, another one would only seem to succeed.
+async fn sync_given_up<P: Platform>(shared: &Shared<P>, items: &mut VecDeque<Item<P::File>>) {
+    if !shared.state.borrow().has_sync_failed {
+        {
+            let mut state = shared.state.borrow_mut();
+            items.append(&mut state.items);
+            std::mem::swap(&mut state.items, items);
+        }
+        if let Err(error) = sync_current(shared).await {
+            tracing::debug!("core {}: a last sync of the log failed: {error}", shared.segments.core());
+        }
+    }
+}
+
 /// Begins a new segment, at intervals until it succeeds; `false` if the log is closed meanwhile.
 async fn restart<P: Platform>(shared: &Shared<P>) -> bool {
     let mut interval = shared.options.retry_interval;
@@ -250,6 +279,7 @@ async fn restart<P: Platform>(shared: &Shared<P>) -> bool {
                 {
                     let mut state = shared.state.borrow_mut();
                     state.set_current(segment);
+                    state.has_sync_failed = false;
                     state.log = LogState::Running;
                 }
                 shared.counters.segment_begun();

@@ -35,6 +35,7 @@ pub(super) enum Operation {
     SyncDirectory { path: PathBuf },
     Write { file: u64, offset: u64, bytes: Vec<u8>, is_durable: bool },
     Sync { file: u64 },
+    SyncFile { path: PathBuf },
     Close { file: u64 },
 }
 
@@ -310,6 +311,10 @@ impl State {
                 }
             }
             Operation::Sync { file } => self.inode(file).sync(number),
+            Operation::SyncFile { path } => {
+                let Some(Node::File(file)) = self.names.get(&path) else { return Err(not_found(&path)) };
+                self.inode(file).sync(number);
+            }
             Operation::Close { .. } => {}
         }
         Ok(Outcome::Done)
@@ -358,6 +363,12 @@ impl State {
                 let mut random = self.random.fork();
                 self.inode(file).fail_sync(&mut random);
             }
+            Operation::SyncFile { path } => {
+                let mut random = self.random.fork();
+                if let Some(Node::File(file)) = self.names.get(&path) {
+                    self.inode(file).fail_sync(&mut random);
+                }
+            }
             // A rename that fails has mostly not happened.
             Operation::Rename { .. } | Operation::Remove { .. } if self.random.percent(80) => {}
             other => self.happen_in_part(other),
@@ -391,6 +402,7 @@ fn describe(operation: &Operation) -> String {
         Operation::Reuse { path } => format!("reuse {}", path.display()),
         Operation::WriteFile { path, bytes } => format!("write {} of {} bytes", path.display(), bytes.len()),
         Operation::MakeDirectory { path } => format!("make directory {}", path.display()),
+        Operation::SyncFile { path } => format!("sync {}", path.display()),
         Operation::ReadDirectory { path } => format!("read directory {}", path.display()),
         Operation::Rename { from, to } => format!("rename {} to {}", from.display(), to.display()),
         Operation::Remove { path } => format!("remove {}", path.display()),

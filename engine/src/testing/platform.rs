@@ -211,6 +211,10 @@ impl Files for SimFiles {
         self.0.read(path)
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        self.step(Operation::SyncFile { path: path.to_owned() }, || Ok(()))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.step(Operation::Rename { from: from.to_owned(), to: to.to_owned() }, || Ok(()))
     }

@@ -52,7 +52,9 @@ pub async fn run(
         let mut busy = false;
         for from in 0..incoming.cores() {
             let mut taken = 0;
+            // Without room for the log events wait where they are: the next turn begins when there is.
             while taken < EVENTS_PER_TURN
+                && journal.has_room()
                 && let Some(event) = incoming.receive(from)
             {
                 taken += 1;

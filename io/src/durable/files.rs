@@ -44,6 +44,11 @@ impl Files for RealFiles {
         }
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        let failed = |error: io::Error| io::Error::new(error.kind(), format!("it cannot be synced: {error}"));
+        File::open(path)?.sync_all().map_err(failed)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }

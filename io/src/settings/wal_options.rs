@@ -57,8 +57,9 @@ impl Wal {
                 Some(sync) => wal.sync = sync,
                 None => {
                     let min = bounds::SYNC_INTERVAL_MIN;
-                    let expected =
-                        format!("\"always\", \"none\" or \"interval:<duration of at least {min:?}>\"");
+                    let expected = format!(
+                        "\"always\", \"none\", \"off\" or \"interval:<duration of at least {min:?}>\""
+                    );
                     let (path, found) = (object.path_of("sync"), format!("{text:?}"));
                     object.findings().problem(Problem::OutOfRange { path, expected, found });
                 }
@@ -72,6 +73,7 @@ fn read_sync(text: &str) -> Option<WalSync> {
     match text {
         "always" => Some(WalSync::Always),
         "none" => Some(WalSync::None),
+        "off" => Some(WalSync::Off),
         _ => {
             let interval = duration::parse(text.strip_prefix(INTERVAL_PREFIX)?.trim()).ok()?;
             (interval >= bounds::SYNC_INTERVAL_MIN).then_some(WalSync::Interval(interval))
@@ -105,6 +107,7 @@ mod tests {
         for (text, expected) in [
             ("always", Some(WalSync::Always)),
             ("none", Some(WalSync::None)),
+            ("off", Some(WalSync::Off)),
             ("interval:1s", Some(WalSync::Interval(Duration::from_secs(1)))),
             ("interval: 50ms", Some(WalSync::Interval(Duration::from_millis(50)))),
             ("interval:1us", None),

@@ -201,6 +201,9 @@ async fn pump(
         journal.begin_turn().await;
         let mut is_busy = false;
         for _ in 0..EVENTS_PER_TURN {
+            if !journal.has_room() {
+                break;
+            }
             let Some(event) = core.inbox.borrow_mut().pop_front() else { break };
             is_busy = true;
             match event {
@@ -289,6 +292,10 @@ async fn upkeep(
             };
             core.send(Event::Job(Box::new(retain)));
         }
+    }
+    // A connection is over when its requests are answered: nothing waits behind the last checkpoint.
+    while !core.inbox.borrow().is_empty() {
+        shared.platform.sleep(Duration::from_nanos(look_ns)).await;
     }
     if !checkpoint(&shared, &core, &mut checkpoints, true).await {
         shared.is_unclean.set(true);

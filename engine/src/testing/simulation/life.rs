@@ -195,7 +195,12 @@ impl World {
             series: Budget::new(0),
         };
         let files = SimFiles(self.disk.clone());
-        let Ok(found) = Found::find(&files, options) else { return Ok(None) };
+        let Ok(found) = Found::find(&files, options) else {
+            if self.sync != WalSync::Always {
+                self.oracle.borrow_mut().doubt(|_| true);
+            }
+            return Ok(None);
+        };
         let loaded: Vec<LoadedCore> =
             (0..setting.cores).map(|core| found.load_core(&files, core, |_, _| {})).collect();
         if self.disk.is_stopped() {
@@ -255,11 +260,14 @@ impl World {
         for (index, queue) in &queues {
             let failures = queue.statistics().failures;
             self.summary.borrow_mut().log_failures += failures;
+            let is_owned = |series| self.population.owner(series, cores) == *index;
+            if self.sync != WalSync::Always && queue.statistics().sync_failures > 0 {
+                self.oracle.borrow_mut().doubt(is_owned);
+            }
             if let (WalSync::Interval(interval), 0) = (self.sync, failures) {
                 // One sync each interval; it waits for writes under way, and writes for it.
                 let bound_ns = interval.as_nanos() as u64 + 60 * self.disk.faults().latency_ns_max;
                 let before_ns = executor.now_ns().saturating_sub(bound_ns);
-                let is_owned = |series| self.population.owner(series, cores) == *index;
                 self.oracle.borrow_mut().synced(self.now_ns..before_ns, is_owned);
             }
         }

@@ -21,7 +21,7 @@ struct Write {
     acknowledged_ns: Option<u64>,
     /// It was acknowledged, and promised to survive the loss of power as well.
     is_safe: bool,
-    /// A free may have taken it: nothing is promised any more, even if it is acknowledged later.
+    /// A free may have taken it, or a failed sync: nothing is promised any more, even if it is acknowledged later.
     is_freed: bool,
 }
 
@@ -114,6 +114,18 @@ impl Oracle {
             if is_owned(*series) {
                 for write in writes {
                     write.is_safe |= write.acknowledged_ns.is_some_and(|at_ns| times_ns.contains(&at_ns));
+                }
+            }
+        }
+    }
+
+    /// A sync of a core's log failed, so the kernel may have forgotten what it still shows: nothing is promised any more of what was
+    /// sent to it so far, unless every write was synced before it was acknowledged.
+    pub(super) fn doubt(&mut self, is_owned: impl Fn(SeriesIndex) -> bool) {
+        for ((series, _), writes) in &mut self.slots {
+            if is_owned(*series) {
+                for write in writes {
+                    (write.acknowledged_ns, write.is_safe, write.is_freed) = (None, false, true);
                 }
             }
         }
