@@ -8,6 +8,7 @@
 //! Every error names operation and path.
 
 mod blocking;
+mod fill;
 
 use std::{
     cell::RefCell,
@@ -62,7 +63,7 @@ impl SegmentFile {
             let text = format!("{bytes} bytes are not a positive multiple of {SECTOR_BYTES}");
             return Err(failed("create", path, &io::Error::new(INVALID, text)));
         }
-        let opened = match blocking::fill(path, bytes).await {
+        let opened = match fill::fill(path, bytes).await {
             Ok(()) => Self::open_for_reuse(path, writes).await,
             Err(error) => Err(error),
         };

@@ -13,13 +13,8 @@ use engine::platform::DirectoryEntry;
 
 use super::failed;
 
-/// Bytes written at once into a new segment.
-const FILL_BYTES: usize = 256 * 1024;
-/// Bytes after which the filling lets other calls of the blocking thread go first, and the drive catch up.
-const FILL_TURN_BYTES: u64 = 8 * 1024 * 1024;
-
 /// Runs `call` on the blocking thread; an error of it says that `operation` on `path` failed.
-async fn run<T: Send + 'static>(
+pub(super) async fn run<T: Send + 'static>(
     operation: &'static str,
     path: &Path,
     call: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -156,29 +151,6 @@ pub(super) async fn length(path: &Path) -> io::Result<u64> {
         }
     })
     .await
-}
-
-/// Makes a file of so many zeros, durably. On an error it may be left in part.
-pub(super) async fn fill(path: &Path, bytes: u64) -> io::Result<()> {
-    let mut file = run("create", path, |path| File::create(path)).await?;
-    let mut left = bytes;
-    while left > 0 {
-        let turn_bytes = left.min(FILL_TURN_BYTES);
-        file = run("fill", path, move |_| {
-            let zeros = vec![0; FILL_BYTES];
-            let mut left_bytes = turn_bytes;
-            while left_bytes > 0 {
-                let piece = usize::try_from(left_bytes).unwrap_or(FILL_BYTES).min(FILL_BYTES);
-                file.write_all(&zeros[..piece])?;
-                left_bytes -= piece as u64;
-            }
-            file.sync_data()?;
-            Ok(file)
-        })
-        .await?;
-        left -= turn_bytes;
-    }
-    run("sync", path, move |_| file.sync_all()).await
 }
 
 fn sync(directory: &Path) -> io::Result<()> {
