@@ -4,6 +4,7 @@
 //! without threads: callers pass bytes and times in and get bytes out. The modules stand in the order
 //! in which a sample passes them.
 
+pub mod archive;
 pub mod checkpoint;
 pub mod config;
 pub mod durable;

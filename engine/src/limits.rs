@@ -84,3 +84,19 @@ const _: () = assert!(
 pub const SNAPSHOT_DEPTH_MAX: usize = 16;
 /// Longest payload of a record in the reference's log (SPEC section 5).
 pub const REFERENCE_LOG_PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
+
+/// Rows of one row group of the archive: a host has one unless it has more rows. 16 bytes each are held.
+pub const ARCHIVE_ROW_GROUP_ROWS_MAX: usize = 4 * 1024 * 1024;
+/// Rows of one page of the archive.
+pub const ARCHIVE_PAGE_ROWS_MAX: usize = 128 * 1024;
+/// Bytes of snapshots of one host that one archive file takes, but for a single larger snapshot; the others go into the next file.
+pub const ARCHIVE_HOST_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Largest snapshot that is archived.
+pub const ARCHIVE_SNAPSHOT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Largest list of the sources of an archive file that is read.
+pub const ARCHIVE_SOURCES_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+const _: () = assert!(ARCHIVE_PAGE_ROWS_MAX <= ARCHIVE_ROW_GROUP_ROWS_MAX);
+const _: () = assert!(ARCHIVE_HOST_BYTES_MAX <= ARCHIVE_SNAPSHOT_BYTES_MAX);
+// A run's index in a host is a u32: the smallest has a value of two bytes (JSON).
+const _: () = assert!(ARCHIVE_SNAPSHOT_BYTES_MAX < u32::MAX as u64);
