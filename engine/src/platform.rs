@@ -88,6 +88,27 @@ pub trait Housekeeping: Disk {
     fn remove_directory(&self, directory: &Path) -> impl Future<Output = io::Result<()>>;
 }
 
+/// What the archive needs beyond that: whole files read, one file written piece by piece, and work beside the core's tasks.
+pub trait Archiving: Housekeeping {
+    /// A file being written.
+    type Output: 'static;
+    /// The content of a file.
+    ///
+    /// Fails with [`io::ErrorKind::FileTooLarge`] if it has more bytes than `bytes_max`; nothing is read then.
+    fn read_file(&self, path: &Path, bytes_max: u64) -> impl Future<Output = io::Result<Vec<u8>>>;
+    /// Makes a file without content, or empties an existing one, to be written piece by piece.
+    fn create_output(&self, path: &Path) -> impl Future<Output = io::Result<Self::Output>>;
+    /// Writes all of it behind what was written before. After an error the file cannot be used any more.
+    fn append(&self, output: Self::Output, bytes: Vec<u8>) -> impl Future<Output = io::Result<Self::Output>>;
+    /// Makes everything written durable, but for the file's name, and closes the file.
+    fn sync_output(&self, output: Self::Output) -> impl Future<Output = io::Result<()>>;
+    /// Runs what takes long where no task waits for it. A panic in it is an error.
+    fn run_aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = io::Result<T>>;
+}
+
 /// Time, and tasks that wait for it. All tasks of one clock run on one thread.
 pub trait Clock: 'static {
     /// The time of the wall, in seconds since 1970.

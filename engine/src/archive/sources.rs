@@ -71,7 +71,8 @@ mod tests {
         let sources = Sources { sources: vec![Source::new("f0201", "1700000040.bin", b"content")] };
         assert_eq!(Sources::decode(&sources.encode()), Some(sources.clone()));
         assert!(sources.sources[0].is(b"content") && !sources.sources[0].is(b"contend"));
-        for (from, to) in [("f0201", ".."), ("f0201", "a/b"), ("1700000040.bin", "../5.bin"), ("040.bin", ".txt")]
+        for (from, to) in
+            [("f0201", ".."), ("f0201", "a/b"), ("1700000040.bin", "../5.bin"), ("040.bin", ".txt")]
         {
             let text = String::from_utf8(sources.encode()).unwrap().replace(from, to);
             assert_eq!(Sources::decode(text.as_bytes()), None, "{text}");

@@ -76,7 +76,8 @@ fn rows_are_sorted_later_snapshots_win_and_missing_values_are_none() {
     );
     let new = level(&[("power", 60, 1060, &[f64::NAN, 3.5, 4.5])], vec![]);
     let other = level(&[("power", 60, 0, &[7.0])], vec![]);
-    let file = archive("c", &[("a", vec![bin(&old), bin(&new)]), ("b", vec![bin(&other)]), ("empty", vec![])]);
+    let file =
+        archive("c", &[("a", vec![bin(&old), bin(&new)]), ("b", vec![bin(&other)]), ("empty", vec![])]);
     let (rows, groups) = read(file);
     let row = |host: &str, metric: &str, scope: &str, id: &str, time, frequency, value: f32| {
         let text = str::to_owned;
@@ -99,7 +100,8 @@ fn rows_are_sorted_later_snapshots_win_and_missing_values_are_none() {
 
 #[test]
 fn a_host_of_very_many_rows_has_several_row_groups_in_order() {
-    let values: Vec<f64> = (0..crate::limits::ARCHIVE_ROW_GROUP_ROWS_MAX + 5).map(|value| value as f64).collect();
+    let values: Vec<f64> =
+        (0..crate::limits::ARCHIVE_ROW_GROUP_ROWS_MAX + 5).map(|value| value as f64).collect();
     let file = archive("c", &[("a", vec![bin(&level(&[("power", 1, 0, &values)], vec![]))])]);
     let reader = SerializedFileReader::new(Bytes::from(file)).unwrap();
     let groups = reader.metadata().row_groups();

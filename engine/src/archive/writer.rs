@@ -10,7 +10,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
-use super::merge::{RowMerge, RunNames, Rows};
+use super::merge::{RowMerge, Rows, RunNames};
 use super::scope::Scope;
 use super::{HostRows, schema};
 use crate::limits;

@@ -3,7 +3,7 @@
 //! Comes once per retention, beside the checkpoints; [`expiry`](crate::checkpoint::expiry) decides which files. Every
 //! step is a call of the disk, so ingest goes on between any two. What cannot be removed is left for the next round.
 //!
-//! An archive takes the place between [`expired`] and [`delete`]: a cluster's files are deleted once it is durable.
+//! With an archive, [`archive`](super::archive) takes the files, and a round here only removes directories left empty.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,17 @@ pub struct CleanupOptions {
     pub retention_seconds: i64,
     /// Time between two checkpoints, in seconds.
     pub checkpoint_interval_seconds: i64,
+    /// Files are left to the archive.
+    pub keeps_files: bool,
+}
+
+/// One file out of retention.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpiredFile {
+    /// Its name in the host's directory.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
 }
 
 /// The files of one host that are out of retention.
@@ -30,10 +41,18 @@ pub struct ExpiredHost {
     pub host: String,
     /// Its directory.
     pub directory: PathBuf,
-    /// Names in it, oldest first.
-    pub files: Vec<String>,
+    /// Those in it, oldest first.
+    pub files: Vec<ExpiredFile>,
     /// Whether the directory is empty without them.
     pub is_last: bool,
+}
+
+impl ExpiredHost {
+    /// The host alone.
+    pub(super) fn clone_without_files(&self) -> Self {
+        let Self { host, directory, .. } = self;
+        Self { host: host.clone(), directory: directory.clone(), files: Vec::new(), is_last: false }
+    }
 }
 
 /// What a round did.
@@ -43,6 +62,12 @@ pub struct Outcome {
     pub files: u64,
     /// Directories removed, of hosts and clusters.
     pub directories: u64,
+    /// Archive files written.
+    pub archives: u64,
+    /// Rows in those.
+    pub rows: u64,
+    /// Damaged snapshots set aside instead of being archived.
+    pub set_aside: u64,
     /// Calls of the disk that failed; what they were for is left for the next round.
     pub failures: u64,
     /// The first of them.
@@ -51,7 +76,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Counts a failure; the value, if there was none.
-    fn take<T>(&mut self, result: io::Result<T>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, result: io::Result<T>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
@@ -75,8 +100,8 @@ pub async fn round<P: Clock + Housekeeping>(
         let directory = options.checkpoints.join(&cluster);
         let hosts = expired(platform, options, &cluster, &mine, &mut outcome).await;
         let mut is_emptied = false;
-        for host in hosts {
-            is_emptied |= delete(platform, &host, &mut outcome).await;
+        for host in hosts.iter().filter(|host| !options.keeps_files || host.files.is_empty()) {
+            is_emptied |= delete(platform, host, &mut outcome).await;
         }
         if is_emptied {
             remove_empty(platform, &directory, &mut outcome).await;
@@ -108,7 +133,13 @@ pub async fn expired<P: Clock + Housekeeping>(
             expired_snapshots(files, now, options.retention_seconds, options.checkpoint_interval_seconds);
         let is_last = files.len() == all.len();
         if is_last || !files.is_empty() {
-            let files = files.into_iter().map(|file| file.name.to_owned()).collect();
+            let length =
+                |name: &str| all.iter().find(|(entry, _)| entry.name == name).map(|(entry, _)| entry.bytes);
+            let files = files.into_iter().map(|file| ExpiredFile {
+                name: file.name.to_owned(),
+                bytes: length(file.name).unwrap_or(0),
+            });
+            let files = files.collect();
             found.push(ExpiredHost { host, directory, files, is_last });
         }
     }
@@ -119,7 +150,7 @@ pub async fn expired<P: Clock + Housekeeping>(
 pub async fn delete(disk: &impl Housekeeping, host: &ExpiredHost, outcome: &mut Outcome) -> bool {
     let mut are_gone = true;
     for file in &host.files {
-        let is_gone = outcome.take(remove_if_there(disk, &host.directory.join(file)).await).is_some();
+        let is_gone = outcome.take(remove_if_there(disk, &host.directory.join(&file.name)).await).is_some();
         outcome.files += u64::from(is_gone);
         are_gone &= is_gone;
     }
@@ -145,7 +176,7 @@ async fn remove_empty(disk: &impl Housekeeping, directory: &Path, outcome: &mut 
 }
 
 /// The names of the directories in a directory that may be clusters or hosts; none if it does not exist.
-async fn directories(disk: &impl Disk, path: &Path, outcome: &mut Outcome) -> Vec<String> {
+pub(super) async fn directories(disk: &impl Disk, path: &Path, outcome: &mut Outcome) -> Vec<String> {
     let entries = match disk.read_dir(path).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
         result => outcome.take(result).unwrap_or_default(),

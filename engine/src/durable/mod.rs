@@ -1,6 +1,6 @@
 //! What survives: the log's files ([`segments`], [`names`]), when what was written is durable ([`commit`]), how samples
 //! get there ([`journal`]), how snapshots make the log superfluous ([`checkpoint`]) and are removed when they
-//! are out of retention ([`cleanup`]), and how all of it is read again
+//! are out of retention ([`cleanup`]), or become rows of the archive first ([`archive`]), and how all of it is read again
 //! ([`load`]).
 //!
 //! Before it: the pump of a core. After it: the acknowledgement. The [`platform`](crate::platform) is a parameter of
@@ -8,6 +8,7 @@
 //! [`CommitQueue`](commit::CommitQueue), with a task of its own that writes; nothing here crosses cores but the word
 //! that the files of earlier runs are superfluous.
 
+pub mod archive;
 pub mod checkpoint;
 pub mod cleanup;
 pub mod commit;

@@ -30,6 +30,8 @@ pub(super) enum Operation {
     WriteFile { path: PathBuf, bytes: Vec<u8> },
     MakeDirectory { path: PathBuf },
     ReadDirectory { path: PathBuf },
+    ReadFile { path: PathBuf },
+    RemoveDirectory { path: PathBuf },
     Rename { from: PathBuf, to: PathBuf },
     Remove { path: PathBuf },
     SyncDirectory { path: PathBuf },
@@ -46,6 +48,7 @@ pub(super) enum Outcome {
     /// The inode and its length.
     Opened(u64, u64),
     Entries(Vec<DirectoryEntry>),
+    Content(Vec<u8>),
 }
 
 #[derive(Debug)]
@@ -206,11 +209,7 @@ impl SimDisk {
 
     /// What is in a file, at once.
     pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let state = self.state();
-        match state.names.get(path) {
-            Some(Node::File(file)) => Ok(state.inodes[&file].seen.clone()),
-            _ => Err(not_found(path)),
-        }
+        self.state().content(path)
     }
 
     /// Whether a path is a directory.
@@ -300,6 +299,8 @@ impl State {
                 }
             }
             Operation::ReadDirectory { path } => return self.entries(&path).map(Outcome::Entries),
+            Operation::ReadFile { path } => return self.content(&path).map(Outcome::Content),
+            Operation::RemoveDirectory { path } => self.names.remove_directory(number, &path)?,
             Operation::Rename { from, to } => self.names.rename(number, &from, &to)?,
             Operation::Remove { path } => self.names.remove(number, &path)?,
             Operation::SyncDirectory { path } => self.names.sync(&path, number),
@@ -352,6 +353,7 @@ impl State {
             }
             Operation::Rename { from, to } if half => self.names.rename(number, &from, &to),
             Operation::Remove { path } if half => self.names.remove(number, &path),
+            Operation::RemoveDirectory { path } if half => self.names.remove_directory(number, &path),
             _ => Ok(()),
         };
     }
@@ -372,6 +374,13 @@ impl State {
             // A rename that fails has mostly not happened.
             Operation::Rename { .. } | Operation::Remove { .. } if self.random.percent(80) => {}
             other => self.happen_in_part(other),
+        }
+    }
+
+    fn content(&self, path: &Path) -> io::Result<Vec<u8>> {
+        match self.names.get(path) {
+            Some(Node::File(file)) => Ok(self.inodes[&file].seen.clone()),
+            _ => Err(not_found(path)),
         }
     }
 
@@ -404,6 +413,8 @@ fn describe(operation: &Operation) -> String {
         Operation::MakeDirectory { path } => format!("make directory {}", path.display()),
         Operation::SyncFile { path } => format!("sync {}", path.display()),
         Operation::ReadDirectory { path } => format!("read directory {}", path.display()),
+        Operation::ReadFile { path } => format!("read {}", path.display()),
+        Operation::RemoveDirectory { path } => format!("remove directory {}", path.display()),
         Operation::Rename { from, to } => format!("rename {} to {}", from.display(), to.display()),
         Operation::Remove { path } => format!("remove {}", path.display()),
         Operation::SyncDirectory { path } => format!("sync directory {}", path.display()),

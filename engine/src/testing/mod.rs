@@ -4,6 +4,7 @@
 //! ([`disk`], [`faults`]), what is sent, and when the machine loses its power ([`simulation`]). The daemon uses nothing
 //! of it; tests and `simulate` in the tools do. `docs/testing.md` says how to run it.
 
+pub mod archiving;
 pub mod disk;
 pub mod executor;
 pub mod faults;

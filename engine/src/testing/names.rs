@@ -70,6 +70,21 @@ impl Names {
         Ok(())
     }
 
+    /// Takes its name away from an empty directory.
+    pub(super) fn remove_directory(&mut self, number: u64, path: &Path) -> io::Result<()> {
+        let (Some(Node::Directory), Some(directory)) = (self.get(path), path.parent()) else {
+            return Err(not_found(path));
+        };
+        if self.list(path).next().is_some() {
+            let text = format!("{} is not empty", path.display());
+            return Err(io::Error::new(io::ErrorKind::DirectoryNotEmpty, text));
+        }
+        self.seen.remove(path);
+        let removed = Some(path.to_owned());
+        self.unsynced.push(Change { number, directory: directory.to_owned(), removed, added: None });
+        Ok(())
+    }
+
     /// Renames a file within its directory.
     pub(super) fn rename(&mut self, number: u64, from: &Path, to: &Path) -> io::Result<()> {
         let (Some(node @ Node::File(_)), Some(directory)) = (self.get(from), from.parent()) else {

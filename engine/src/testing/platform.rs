@@ -15,7 +15,7 @@ use crate::platform::{Clock, DirectoryEntry, Disk, Files, LogFile, Writes};
 /// One simulated process on its machine; all its cores share it.
 #[derive(Clone, Debug)]
 pub struct SimPlatform {
-    disk: SimDisk,
+    pub(super) disk: SimDisk,
     executor: Executor,
     /// What the clock of the wall shows at virtual time 0, in seconds.
     wall_seconds: Rc<Cell<i64>>,
@@ -75,7 +75,7 @@ impl SimPlatform {
         self.disk.used_bytes()
     }
 
-    async fn perform(&self, operation: Operation) -> io::Result<Outcome> {
+    pub(super) async fn perform(&self, operation: Operation) -> io::Result<Outcome> {
         let Some((number, latency_ns)) = self.disk.begin(operation, self.executor.now_ns()) else {
             return std::future::pending().await;
         };
@@ -129,7 +129,7 @@ impl Disk for SimPlatform {
     async fn read_dir(&self, directory: &Path) -> io::Result<Vec<DirectoryEntry>> {
         match self.perform(Operation::ReadDirectory { path: directory.to_owned() }).await? {
             Outcome::Entries(entries) => Ok(entries),
-            Outcome::Done | Outcome::Opened(..) => unreachable!("it lists names"),
+            _ => unreachable!("it lists names"),
         }
     }
 
