@@ -24,7 +24,7 @@ use crate::core::checkpoint::Checkpoints;
 use crate::core::memory_cap::{self, CheckpointsWanted};
 use crate::core::mesh::{CoreEnds, mesh};
 use crate::core::{
-    Core, Stopping, clock_seconds, journal, pump,
+    Core, Stopping, clock_seconds, journal, pump, retention,
     upkeep::{self, CheckpointsDue},
 };
 use crate::durable::RealPlatform;
@@ -131,9 +131,6 @@ fn warn_unfinished(settings: &Settings) {
     }
     if main.user.is_some() || main.group.is_some() {
         critical!("user or group is set, but this version does not change them yet");
-    }
-    if let Cleanup::Archive { .. } = settings.metric_store.cleanup {
-        critical!("{}", cleanup::ARCHIVE_NOT_BUILT);
     }
     if settings.nats.is_some() {
         critical!("nats is configured, but this version does not subscribe yet");
@@ -344,6 +341,10 @@ impl CoreStart {
             runtime::spawn("memory cap", async move {
                 memory_cap::run(core, &store, wanted, stop).await;
             });
+        }
+        if core.index == 0 && store.cleanup != Cleanup::Delete {
+            let (store, stop) = (store.clone(), stop.clone());
+            runtime::spawn("archive", async move { retention::run(&store, stop).await });
         }
         {
             let (core, stopping, store) = (Rc::clone(&core), Arc::clone(&stopping), store.clone());

@@ -106,18 +106,6 @@ fn one_round_deletes_what_is_out_of_retention_and_nothing_else() {
 }
 
 #[test]
-fn an_archive_that_is_not_built_deletes_nothing() {
-    let (directory, _) = prepared(|config| {
-        config["metric-store"]["cleanup"] = json!({"mode": "archive", "directory": "archive"});
-    });
-    let before = left(&root(&directory));
-    let done = clean_up(directory.path());
-    assert_eq!(done.code, Some(1));
-    assert!(done.stderr.contains("archive"), "{}", done.stderr);
-    assert_eq!(left(&root(&directory)), before);
-}
-
-#[test]
 fn beside_a_running_daemon_it_is_refused() {
     let daemon = Daemon::start();
     let done = clean_up(daemon.path());

@@ -12,10 +12,10 @@ use crate::checkpoint::Kind;
 use crate::checkpoint::testing::{Level, any_level, encode, rows as snapshot_rows};
 
 /// Cluster, host, metric, scope, scope id, time, frequency, bits of the value.
-pub(crate) type ArchiveRow = (String, String, String, String, String, i64, i64, u32);
+type ArchiveRow = (String, String, String, String, String, i64, i64, u32);
 
 /// All rows of a file, and how many each row group has.
-pub(crate) fn read(file: Vec<u8>) -> (Vec<ArchiveRow>, Vec<i64>) {
+fn read(file: Vec<u8>) -> (Vec<ArchiveRow>, Vec<i64>) {
     let reader = SerializedFileReader::new(Bytes::from(file)).unwrap();
     let groups = reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
     let rows = reader.get_row_iter(None).unwrap().map(|row| {
@@ -35,8 +35,11 @@ pub(crate) fn read(file: Vec<u8>) -> (Vec<ArchiveRow>, Vec<i64>) {
     (rows.collect(), groups)
 }
 
-/// The file of some hosts' snapshots.
-pub(crate) fn archive(cluster: &str, hosts: &[(&str, Vec<(Kind, Vec<u8>)>)]) -> Vec<u8> {
+/// A host's snapshots.
+type Snapshots = Vec<(Kind, Vec<u8>)>;
+
+/// The file of some hosts.
+fn archive(cluster: &str, hosts: &[(&str, Snapshots)]) -> Vec<u8> {
     let mut writer = ArchiveWriter::new(cluster).unwrap();
     let mut file = Vec::new();
     for (host, snapshots) in hosts {

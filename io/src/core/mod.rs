@@ -12,6 +12,7 @@ pub mod journal;
 pub mod memory_cap;
 pub mod mesh;
 pub mod pump;
+pub mod retention;
 pub mod upkeep;
 
 use std::cell::{Cell, RefCell};

@@ -16,7 +16,7 @@ use crate::cleanup;
 use crate::durable::RealPlatform;
 use crate::listen::connections::ConnectionTable;
 use crate::runtime::{StopFlag, next_tick, sleep};
-use crate::settings::{Cleanup, MetricStore};
+use crate::settings::MetricStore;
 
 /// Time between two looks at what is due.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -76,7 +76,7 @@ pub async fn run(
             retention_due = Instant::now() + retention_interval;
             retain(&core, store).await;
         }
-        if store.cleanup == Cleanup::Delete && Instant::now() >= cleanup_due {
+        if Instant::now() >= cleanup_due {
             cleanup_due = Instant::now() + cleanup_interval;
             clean_up(&core, store).await;
         }
@@ -105,7 +105,7 @@ async fn deliver(core: &Rc<Core>) {
     call.replies().await;
 }
 
-/// Deletes this core's snapshots that are out of retention. Beside its checkpoints, never during one: a host's directory
+/// Deletes this core's snapshots that are out of retention, with an archive only directories it left empty. Beside its checkpoints, never during one: a host's directory
 /// does not vanish while a snapshot is written to it.
 async fn clean_up(core: &Rc<Core>, store: &MetricStore) {
     let (index, cores) = (core.index, core.cores());

@@ -5,10 +5,10 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use engine::platform::{Clock, DirectoryEntry, Disk, Housekeeping, LogFile, Writes};
+use engine::platform::{Archiving, Clock, DirectoryEntry, Disk, Housekeeping, LogFile, Writes};
 
 use crate::core::clock_seconds;
-use crate::runtime::{self, SegmentFile};
+use crate::runtime::{self, OutputFile, SegmentFile};
 
 /// This machine, as a core sees it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,6 +83,30 @@ impl Housekeeping for RealPlatform {
 
     async fn remove_directory(&self, directory: &Path) -> io::Result<()> {
         runtime::remove_directory(directory).await
+    }
+}
+
+impl Archiving for RealPlatform {
+    type Output = OutputFile;
+
+    async fn read_file(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+        runtime::read_file(path, bytes_max).await
+    }
+
+    async fn create_output(&self, path: &Path) -> io::Result<OutputFile> {
+        OutputFile::create(path).await
+    }
+
+    async fn append(&self, output: OutputFile, bytes: Vec<u8>) -> io::Result<OutputFile> {
+        output.append(bytes).await
+    }
+
+    async fn sync_output(&self, output: OutputFile) -> io::Result<()> {
+        output.sync().await
+    }
+
+    async fn run_aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+        runtime::run_aside(work).await
     }
 }
 

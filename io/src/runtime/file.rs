@@ -9,6 +9,7 @@
 
 mod blocking;
 mod fill;
+mod output;
 
 use std::{
     cell::RefCell,
@@ -24,9 +25,10 @@ use futures_lite::FutureExt;
 use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 
 pub use blocking::{
-    create_directory, entries, read_dir, read_dir_with_ages, remove, remove_directory, rename,
+    create_directory, entries, read_dir, read_dir_with_ages, remove, remove_directory, rename, run_aside,
     sync_directory, write_file,
 };
+pub use output::{OutputFile, read_file};
 
 /// Most bytes of one write: the buffer it is copied to has this size.
 const WRITE_BYTES_MAX: usize = 1024 * 1024;

@@ -21,8 +21,8 @@ pub use activity::Activity;
 pub use affinity::usable_cpus;
 pub use executor::{CoreDied, CoreThread, sleep, spawn, start_core, yield_if_needed, yield_now};
 pub use file::{
-    SegmentFile, create_directory, entries, read_dir, read_dir_with_ages, remove, remove_directory, rename,
-    sync_directory, write_file,
+    OutputFile, SegmentFile, create_directory, entries, read_dir, read_dir_with_ages, read_file, remove,
+    remove_directory, rename, run_aside, sync_directory, write_file,
 };
 pub use listener::Listener;
 pub use probe::{ProbeError, probe};

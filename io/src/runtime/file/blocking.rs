@@ -6,12 +6,22 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
 };
 
 use engine::platform::DirectoryEntry;
 
 use super::failed;
+
+/// Runs what takes long on the blocking thread of the core, where calls of the file system wait behind it.
+///
+/// # Errors
+/// It panicked; the message of the panic is on stderr.
+pub async fn run_aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let result = glommio::executor().spawn_blocking(move || catch_unwind(AssertUnwindSafe(work))).await;
+    result.map_err(|_| io::Error::other("work on the blocking thread panicked"))
+}
 
 /// Runs `call` on the blocking thread; an error of it says that `operation` on `path` failed.
 pub(super) async fn run<T: Send + 'static>(
