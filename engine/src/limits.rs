@@ -85,6 +85,9 @@ pub const SNAPSHOT_DEPTH_MAX: usize = 16;
 /// Longest payload of a record in the reference's log (SPEC section 5).
 pub const REFERENCE_LOG_PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 
+/// Longest list of hosts to spare that a backend may send.
+pub const SPARED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// Rows of one row group of the archive: a host has one unless it has more rows. 16 bytes each are held.
 pub const ARCHIVE_ROW_GROUP_ROWS_MAX: usize = 4 * 1024 * 1024;
 /// Rows of one page of the archive.

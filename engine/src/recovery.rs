@@ -6,6 +6,7 @@
 
 use crate::checkpoint::{Kind, SnapshotError, SnapshotSeries, decode_as};
 use crate::memory::shard::Shard;
+use crate::memory::spared::Spared;
 use crate::reference_log::{self, LogSample};
 use crate::series::route::core_of;
 use crate::series::tree::SeriesId;
@@ -30,13 +31,27 @@ pub struct Recovery<'a> {
     cores: usize,
     /// Samples before this are left out: now − retention, in seconds.
     oldest: i64,
+    /// Hosts of which older samples are loaded as well.
+    spared: Option<&'a Spared>,
     recovered: Recovered,
 }
 
 impl<'a> Recovery<'a> {
     /// Loads into the shard of core `core` of `cores`; `oldest` is now − retention in seconds.
     pub fn new(shard: &'a mut Shard, core: usize, cores: usize, oldest: i64) -> Self {
-        Self { shard, core, cores, oldest, recovered: Recovered::default() }
+        Self { shard, core, cores, oldest, spared: None, recovered: Recovered::default() }
+    }
+
+    /// Loads samples of these hosts however old they are.
+    #[must_use]
+    pub fn sparing(self, spared: &'a Spared) -> Self {
+        Self { spared: Some(spared), ..self }
+    }
+
+    /// Samples of a host before this are left out.
+    fn oldest_of(&self, cluster: &str, host: &str) -> i64 {
+        let is_spared = self.spared.is_some_and(|spared| spared.contains(cluster, host));
+        if is_spared { i64::MIN } else { self.oldest }
     }
 
     /// What was found so far.
@@ -56,6 +71,7 @@ impl<'a> Recovery<'a> {
         kind: Kind,
         bytes: &[u8],
     ) -> Result<(), SnapshotError> {
+        let oldest = self.oldest_of(cluster, host);
         decode_as(kind, bytes, &mut |series: SnapshotSeries<'_>| {
             let times = (0i64..).map(|slot| series.start + slot * series.frequency);
             let samples = series.values.clone().zip(times).filter(|(value, _)| !value.is_nan());
@@ -65,7 +81,7 @@ impl<'a> Recovery<'a> {
             };
             let mut run_start = series.frequency == self.shard.series(id).chain().frequency();
             for (value, time) in samples {
-                self.load(id, time, f64::from(value), run_start);
+                self.load(id, oldest, time, f64::from(value), run_start);
                 run_start = false;
             }
         })?;
@@ -81,13 +97,16 @@ impl<'a> Recovery<'a> {
 
     /// Loads the reference's log of a host, as far as it is whole.
     pub fn reference_log(&mut self, cluster: &str, host: &str, bytes: &[u8]) -> reference_log::LogRead {
+        let oldest = self.oldest_of(cluster, host);
         reference_log::read(bytes, &mut |sample: LogSample<'_>| match self.series(
             &[cluster, host],
             sample.path,
             sample.metric,
         ) {
             None => self.recovered.unconfigured += 1,
-            Some(id) if !sample.value.is_nan() => self.load(id, sample.time, f64::from(sample.value), false),
+            Some(id) if !sample.value.is_nan() => {
+                self.load(id, oldest, sample.time, f64::from(sample.value), false)
+            }
             Some(_) => {}
         })
     }
@@ -114,8 +133,8 @@ impl<'a> Recovery<'a> {
         Some(self.shard.declare_path(host.iter().chain(below).copied(), metric))
     }
 
-    fn load(&mut self, id: SeriesId, time: i64, value: f64, run_start: bool) {
-        if time < self.oldest {
+    fn load(&mut self, id: SeriesId, oldest: i64, time: i64, value: f64, run_start: bool) {
+        if time < oldest {
             self.recovered.too_old += 1;
             return;
         }
@@ -127,7 +146,8 @@ impl<'a> Recovery<'a> {
 /// Whose a series of a segment is.
 #[derive(Clone, Copy, Debug)]
 enum Owner {
-    Us(SeriesId),
+    /// The series, and before which time its samples are left out.
+    Us(SeriesId, i64),
     OtherCore,
     /// Its metric is not configured.
     Nobody,
@@ -165,7 +185,8 @@ impl wal::replay::Visitor for SegmentVisitor<'_, '_> {
         let (host, below) = path.split_at(2);
         let mine = core_of(host[0], host[1], self.recovery.cores) == self.recovery.core;
         self.series.push(if mine {
-            self.recovery.series(host, below, metric).map_or(Owner::Nobody, Owner::Us)
+            let oldest = self.recovery.oldest_of(host[0], host[1]);
+            self.recovery.series(host, below, metric).map_or(Owner::Nobody, |id| Owner::Us(id, oldest))
         } else {
             Owner::OtherCore
         });
@@ -173,7 +194,7 @@ impl wal::replay::Visitor for SegmentVisitor<'_, '_> {
 
     fn sample(&mut self, id: u32, time: i64, value: f64) {
         match self.series[id as usize] {
-            Owner::Us(series) => self.recovery.load(series, time, value, false),
+            Owner::Us(series, oldest) => self.recovery.load(series, oldest, time, value, false),
             Owner::OtherCore => {}
             Owner::Nobody => self.recovery.recovered.unconfigured += 1,
         }

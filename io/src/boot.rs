@@ -13,18 +13,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use engine::durable::checkpoint::Inherited;
 use engine::durable::load::LoadedCore;
 use engine::durable::segments::SegmentOptions;
+use engine::memory::spared::Spared;
 use engine::series::directory::{Directory, HostPublisher};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::api::Api;
+use crate::backend::Backend;
 use crate::cleanup;
 use crate::command_line::CommandLine;
 use crate::core::checkpoint::Checkpoints;
 use crate::core::memory_cap::{self, CheckpointsWanted};
 use crate::core::mesh::{CoreEnds, mesh};
 use crate::core::{
-    Core, Stopping, clock_seconds, journal, pump, retention,
+    Core, Stopping, clock_seconds, journal, pump,
+    retention::{CleanupOrders, Retention},
     upkeep::{self, CheckpointsDue},
 };
 use crate::durable::RealPlatform;
@@ -33,7 +36,7 @@ use crate::listen::http::{self, HttpLimits};
 use crate::listen::tcp;
 use crate::recover;
 use crate::runtime::{self, CoreThread, Listener, StopFlag};
-use crate::settings::{Cleanup, Settings, resolve};
+use crate::settings::{Settings, resolve};
 use crate::telemetry::{self, critical};
 
 /// From the first to the last byte of a request's head.
@@ -79,10 +82,16 @@ fn run(settings: Settings) -> Result<(), String> {
     let cpus = cpus(&settings).map_err(text)?;
     let _lock = lock(&settings.metric_store.wal.directory)?;
     let listeners = bind_all(&settings, cpus.len())?;
-    let loaded = recover::load(&settings, cpus.len(), clock_seconds())?;
+    let backend = Backend::new(&settings)?;
+    let now = clock_seconds();
+    let oldest = now.saturating_sub(settings.metric_store.retention_seconds());
+    let spared = backend.as_ref().map_or_else(Spared::default, |backend| backend.ask_at_start(oldest));
+    let loaded = recover::load(&settings, cpus.len(), now, spared)?;
 
     let stop = StopFlag::new();
-    let threads = start_cores(&Arc::new(settings), &cpus, listeners, loaded, &stop).map_err(text)?;
+    let backend = backend.map(Arc::new);
+    let threads =
+        start_cores(&Arc::new(settings), &cpus, listeners, loaded, backend.as_ref(), &stop).map_err(text)?;
     notify("READY=1");
     for signal in signals.forever() {
         if signal == SIGHUP {
@@ -107,7 +116,20 @@ fn clean_up(settings: &Settings) -> Result<(), String> {
     settings.notes.iter().for_each(|note| tracing::warn!("{note}"));
     runtime::probe().map_err(|error| error.to_string())?;
     let _lock = lock(&settings.metric_store.wal.directory)?;
-    cleanup::once(&settings.metric_store)
+    let store = &settings.metric_store;
+    let spared = match Backend::new(settings)? {
+        None => Spared::default(),
+        Some(backend) => {
+            let oldest = clock_seconds().saturating_sub(store.retention_seconds());
+            let asked = backend.ask(oldest);
+            asked.map_err(|error| {
+                format!(
+                    "nothing is archived or deleted, as cc-backend does not say which hosts to spare: {error}"
+                )
+            })?
+        }
+    };
+    cleanup::once(store, spared)
 }
 
 /// Tells systemd, if it started us.
@@ -224,6 +246,7 @@ fn start_cores(
     cpus: &[usize],
     listeners: Vec<CoreListeners>,
     loaded: Vec<LoadedCore>,
+    backend: Option<&Arc<Backend>>,
     stop: &StopFlag,
 ) -> io::Result<Vec<CoreThread>> {
     let stopping = Stopping::new(cpus.len());
@@ -231,6 +254,7 @@ fn start_cores(
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     let inherited = Inherited::new(cpus.len(), loaded[0].segments.clone());
     let wanted = CheckpointsWanted::new(cpus.len());
+    let orders = CleanupOrders::new(cpus.len());
     let mut threads = Vec::new();
     let mut cores: Vec<_> = loaded.into_iter().zip(publishers).collect();
     // Before any core can be asked for the hosts of all.
@@ -242,7 +266,7 @@ fn start_cores(
         let (settings, stop) = (Arc::clone(settings), stop.clone());
         let (stopping, inherited, directory) =
             (Arc::clone(&stopping), Arc::clone(&inherited), Arc::clone(&directory));
-        let wanted = wanted.clone();
+        let (wanted, orders, backend) = (wanted.clone(), orders.clone(), backend.map(Arc::clone));
         let index = ends.index;
         let start = CoreStart {
             settings,
@@ -256,6 +280,8 @@ fn start_cores(
             stopping,
             inherited,
             wanted,
+            orders,
+            backend,
         };
         let main = move || async move {
             if let Err(error) = start.run().await {
@@ -282,6 +308,8 @@ struct CoreStart {
     stopping: Arc<Stopping>,
     inherited: Arc<Inherited>,
     wanted: CheckpointsWanted,
+    orders: CleanupOrders,
+    backend: Option<Arc<Backend>>,
 }
 
 impl CoreStart {
@@ -299,6 +327,8 @@ impl CoreStart {
             stopping,
             inherited,
             wanted,
+            orders,
+            backend,
         } = self;
         let store = &settings.metric_store;
         let cores = ends.cores();
@@ -342,14 +372,15 @@ impl CoreStart {
                 memory_cap::run(core, &store, wanted, stop).await;
             });
         }
-        if core.index == 0 && store.cleanup != Cleanup::Delete {
-            let (store, stop) = (store.clone(), stop.clone());
-            runtime::spawn("archive", async move { retention::run(&store, stop).await });
+        if core.index == 0 {
+            let (core, store) = (Rc::clone(&core), store.clone());
+            let (orders, stop) = (orders.clone(), stop.clone());
+            runtime::spawn("retention", Retention { core, store, backend, orders, stop }.run());
         }
         {
             let (core, stopping, store) = (Rc::clone(&core), Arc::clone(&stopping), store.clone());
             runtime::spawn("upkeep", async move {
-                let due = CheckpointsDue { at_once: has_logs, wanted };
+                let due = CheckpointsDue { at_once: has_logs, wanted, cleanup: orders };
                 upkeep::run(core, checkpoints, &store, due, connections, stop, stopping).await;
             });
         }

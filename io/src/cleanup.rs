@@ -9,24 +9,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::durable::archive::{self, ArchiveOptions, Progress};
 use engine::durable::cleanup::{CleanupOptions, Outcome, round};
+use engine::memory::spared::Spared;
 
 use crate::durable::RealPlatform;
 use crate::runtime;
 use crate::settings::{Cleanup, MetricStore};
 use progress::ShownProgress;
 
-/// One round over all hosts in a process that serves nothing; the caller holds the lock on the data.
+/// One round over all hosts but those that are spared, in a process that serves nothing; the caller holds the lock on the data.
 ///
 /// # Errors
 /// No core can be started. Something could not be archived or removed.
-pub fn once(store: &MetricStore) -> Result<(), String> {
+pub fn once(store: &MetricStore, spared: Spared) -> Result<(), String> {
     let cpu = runtime::usable_cpus().map_err(|error| error.to_string())?.first().copied().unwrap_or(0);
     let (store, outcome) = (store.clone(), Arc::new(Mutex::new(Outcome::default())));
     let main = {
         let outcome = Arc::clone(&outcome);
         move || async move {
-            let mut done = archive(&store, |_, _| true, &ShownProgress::start()).await;
-            add(&mut done, round(&RealPlatform, &options(&store), |_, _| true).await);
+            let is_wanted = |cluster: &str, host: &str| !spared.contains(cluster, host);
+            let mut done = archive(&store, is_wanted, &ShownProgress::start()).await;
+            add(&mut done, round(&RealPlatform, &options(&store), is_wanted).await);
             *outcome.lock().unwrap_or_else(PoisonError::into_inner) = done;
         }
     };

@@ -4,6 +4,7 @@
 //! answer ([`api`]). It holds no rule of the domain; those are in the engine.
 
 pub mod api;
+pub mod backend;
 pub mod boot;
 pub mod cleanup;
 pub mod command_line;

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use engine::durable::load::{Found, LoadOptions, LoadedCore};
+use engine::memory::spared::Spared;
 use engine::sync::budget::Budget;
 
 use crate::durable::RealFiles;
@@ -16,11 +17,11 @@ use crate::settings::Settings;
 /// Time between two lines of progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(3);
 
-/// Loads everything that `settings` point to, for so many cores; returns what the files held, by core.
+/// Loads everything that `settings` point to, for so many cores, and of spared hosts whatever its age; returns what the files held, by core.
 ///
 /// # Errors
 /// Only if a directory that exists cannot be read: damaged files are set aside and reported.
-pub fn load(settings: &Settings, cores: usize, now: i64) -> Result<Vec<LoadedCore>, String> {
+pub fn load(settings: &Settings, cores: usize, now: i64, spared: Spared) -> Result<Vec<LoadedCore>, String> {
     let since = Instant::now();
     let store = &settings.metric_store;
     let options = LoadOptions {
@@ -30,6 +31,7 @@ pub fn load(settings: &Settings, cores: usize, now: i64) -> Result<Vec<LoadedCor
         retention_seconds: store.retention_seconds(),
         now,
         cores,
+        spared,
         series: Budget::new(store.series_max as usize),
     };
     let found = Found::find(&RealFiles, options)

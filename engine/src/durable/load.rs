@@ -15,6 +15,7 @@ use crate::checkpoint::file_name::{CORRUPT_SUFFIX, REFERENCE_LOG, select};
 use crate::config::Metrics;
 use crate::line::key::is_path_safe;
 use crate::memory::shard::Shard;
+use crate::memory::spared::Spared;
 use crate::platform::{DirectoryEntry, Files};
 use crate::recovery::{Recovered, Recovery};
 use crate::reference_log;
@@ -38,6 +39,8 @@ pub struct LoadOptions {
     pub now: i64,
     /// How many cores there are.
     pub cores: usize,
+    /// Of these hosts everything is loaded, however old.
+    pub spared: Spared,
     /// The series that all cores together may take once they run. What is loaded counts, but is not refused.
     pub series: Budget,
 }
@@ -135,11 +138,11 @@ impl Found {
         core: usize,
         mut progress: impl FnMut(u64, u64),
     ) -> LoadedCore {
-        let LoadOptions { metrics, retention_seconds, now, cores, series, .. } = &self.options;
+        let LoadOptions { metrics, retention_seconds, now, cores, series, spared, .. } = &self.options;
         let mut shard = Shard::new(Arc::clone(metrics), *cores, *retention_seconds);
         shard.limit_series(series.clone());
         let oldest = now.saturating_sub(*retention_seconds);
-        let mut recovery = Recovery::new(&mut shard, core, *cores, oldest);
+        let mut recovery = Recovery::new(&mut shard, core, *cores, oldest).sparing(spared);
         let mut counted = 0;
         let mut count = |recovered: Recovered, bytes: u64| {
             progress(bytes, recovered.samples - counted);
@@ -147,7 +150,9 @@ impl Found {
         };
         let mut reference_logs = Vec::new();
         for host in &self.hosts[core] {
-            reference_logs.extend(load_host(files, &mut recovery, host, *now, *retention_seconds));
+            let is_spared = spared.contains(&host.cluster, &host.host);
+            let retention_seconds = if is_spared { i64::MAX } else { *retention_seconds };
+            reference_logs.extend(load_host(files, &mut recovery, host, *now, retention_seconds));
             count(recovery.recovered(), host.bytes);
         }
         let mut segments = Vec::new();

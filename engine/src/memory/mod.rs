@@ -14,4 +14,5 @@ pub mod retention;
 pub mod save;
 pub mod shard;
 pub mod snapshot;
+pub mod spared;
 pub mod unsaved;

@@ -1,8 +1,9 @@
 //! Freeing what is too old, in slices between which ingest runs (SPEC sections 3 and 6).
 
 use super::shard::Shard;
+use super::spared::Spared;
 use crate::limits;
-use crate::series::tree::LevelId;
+use crate::series::tree::{LevelId, ROOT};
 
 /// The buffers at or below some levels that end before a time, being freed.
 #[derive(Debug)]
@@ -20,6 +21,23 @@ impl FreeWork {
     #[must_use]
     pub fn new(levels: Vec<LevelId>, to: i64) -> Self {
         Self { levels, to, saved_only: false, freed: 0 }
+    }
+
+    /// Frees what ends before `to`, in seconds, but of the hosts that are spared.
+    #[must_use]
+    pub fn sparing(shard: &Shard, to: i64, spared: &Spared) -> Self {
+        let tree = shard.tree();
+        let mut levels = Vec::new();
+        for cluster in tree.children(ROOT) {
+            let name = tree.level(cluster).name();
+            if spared.concerns(name) {
+                let is_spared = |host: &LevelId| spared.contains(name, tree.level(*host).name());
+                levels.extend(tree.children(cluster).filter(|host| !is_spared(host)));
+            } else {
+                levels.push(cluster);
+            }
+        }
+        Self::new(levels, to)
     }
 
     /// As [`new`](Self::new), but a series with such a buffer that is in no snapshot is passed over.

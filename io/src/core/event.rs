@@ -8,6 +8,7 @@ use engine::durable::journal::Free;
 use engine::inspect::debug::CoreDump;
 use engine::memory::save::HostHandedOver;
 use engine::memory::shard::Applied;
+use engine::memory::spared::Spared;
 use engine::query::request::HealthRequest;
 use engine::query::scatter::{CoreAnswer, Question, TooLarge};
 use engine::series::route::{Batch, Sample};
@@ -42,8 +43,13 @@ pub enum Work {
     Query(Question),
     /// Free buffers, when that is recorded.
     Free(Free),
-    /// Free whatever ends before this time, in seconds.
-    Retain(i64),
+    /// Free whatever ends before a time, but of hosts that are spared.
+    Retain {
+        /// The time, in seconds.
+        to: i64,
+        /// The hosts.
+        spared: Arc<Spared>,
+    },
     /// Free whatever ends before this time, in seconds, and is in snapshots: memory is short.
     Relieve(i64),
     /// Say how much memory is held.

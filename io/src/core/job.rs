@@ -53,7 +53,7 @@ impl Job {
                 });
                 Self::Free(FreeWork::new(found.collect(), to))
             }
-            Work::Retain(to) => Self::Free(FreeWork::new(vec![ROOT], to)),
+            Work::Retain { to, spared } => Self::Free(FreeWork::sparing(shard, to, &spared)),
             Work::Relieve(to) => Self::Free(FreeWork::saved(vec![ROOT], to)),
             Work::Snapshot { host, kind, from, to } => {
                 Self::Snapshot(Some(SnapshotWork::new(host, kind, from, to)))

@@ -56,8 +56,9 @@ pub async fn run(core: Rc<Core>, store: &MetricStore, wanted: CheckpointsWanted,
     let mut due = Instant::now();
     while !stop.is_set() {
         if Instant::now() >= due {
-            let pumps = Pumps { core: &core, wanted: &wanted, stop: &stop };
-            let look = cap::look(&pumps, cap_bytes, store.retention_seconds(), clock_seconds()).await;
+            let retention_seconds = store.retention_seconds();
+            let pumps = Pumps { core: &core, wanted: &wanted, stop: &stop, retention_seconds };
+            let look = cap::look(&pumps, cap_bytes, retention_seconds, clock_seconds()).await;
             report(&look, cap_bytes);
             due = Instant::now() + look.interval(cap_bytes);
         }
@@ -88,6 +89,7 @@ struct Pumps<'a> {
     core: &'a Rc<Core>,
     wanted: &'a CheckpointsWanted,
     stop: &'a StopFlag,
+    retention_seconds: i64,
 }
 
 impl Pumps<'_> {
@@ -110,9 +112,10 @@ impl Cores for Pumps<'_> {
         self.sum(|| Work::Held).await
     }
 
-    /// Nothing is spared yet: retention does not ask a backend for jobs.
+    /// What is out of retention: all of it that retention has not freed was spared, or is to be freed next.
     async fn free_spared(&self) -> u64 {
-        0
+        let oldest = clock_seconds().saturating_sub(self.retention_seconds);
+        self.sum(|| Work::Relieve(oldest)).await
     }
 
     async fn save(&self) {

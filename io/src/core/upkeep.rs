@@ -1,17 +1,19 @@
-//! What a core does on its own: checkpoints, retention, cleanup, and the last checkpoint at a stop (SPEC section 6).
+//! What a core does on its own: checkpoints, cleanup when it is ordered, and the last checkpoint at a stop (SPEC section 6).
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::durable::cleanup::round;
+use engine::memory::spared::Spared;
 use engine::series::route::core_of;
 
 use super::calls::Call;
 use super::checkpoint::{self, Checkpoints};
-use super::event::{Request, Work};
+use super::event::Request;
 use super::memory_cap::CheckpointsWanted;
-use super::{Core, Stopping, clock_seconds};
+use super::retention::CleanupOrders;
+use super::{Core, Stopping};
 use crate::cleanup;
 use crate::durable::RealPlatform;
 use crate::listen::connections::ConnectionTable;
@@ -25,13 +27,15 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Bound of that time.
 const RETRY_INTERVAL_MAX: Duration = Duration::from_secs(300);
 
-/// When a checkpoint is due before its interval is over.
+/// What is due before its time.
 #[derive(Debug)]
 pub struct CheckpointsDue {
     /// Logs of an earlier run were replayed, which a checkpoint makes superfluous.
     pub at_once: bool,
     /// The cap on memory asks for one.
     pub wanted: CheckpointsWanted,
+    /// Not a checkpoint, but cleanup, between two of them.
+    pub cleanup: CleanupOrders,
 }
 
 /// Runs until the daemon stops, no core has connections any more, and this core's data is in snapshots.
@@ -48,11 +52,6 @@ pub async fn run(
         Instant::now() + if due.at_once { Duration::ZERO } else { store.checkpoint_interval };
     // None while checkpoints succeed: after a failure, a full log alone does not start the next one.
     let mut retry_interval = None;
-    let retention_interval = store.retention_in_memory / 2;
-    let mut retention_due = Instant::now() + retention_interval;
-    // At least a second, so that a round of nothing does not follow the other.
-    let cleanup_interval = store.retention_in_memory.max(Duration::from_secs(1));
-    let mut cleanup_due = Instant::now() + cleanup_interval;
     while !stop.is_set() {
         sleep(LOOK_INTERVAL).await;
         let is_full = retry_interval.is_none() && checkpoints.is_log_full(store.checkpoints.wal_bytes_max);
@@ -72,13 +71,8 @@ pub async fn run(
                 due.wanted.done(core.index);
             }
         }
-        if Instant::now() >= retention_due {
-            retention_due = Instant::now() + retention_interval;
-            retain(&core, store).await;
-        }
-        if Instant::now() >= cleanup_due {
-            cleanup_due = Instant::now() + cleanup_interval;
-            clean_up(&core, store).await;
+        if let Some(spared) = due.cleanup.take(core.index) {
+            clean_up(&core, store, &spared).await;
         }
     }
     connections.drained().await;
@@ -107,17 +101,10 @@ async fn deliver(core: &Rc<Core>) {
 
 /// Deletes this core's snapshots that are out of retention, with an archive only directories it left empty. Beside its checkpoints, never during one: a host's directory
 /// does not vanish while a snapshot is written to it.
-async fn clean_up(core: &Rc<Core>, store: &MetricStore) {
+async fn clean_up(core: &Rc<Core>, store: &MetricStore, spared: &Spared) {
     let (index, cores) = (core.index, core.cores());
-    let mine = |cluster: &str, host: &str| core_of(cluster, host, cores) == index;
+    let mine =
+        |cluster: &str, host: &str| core_of(cluster, host, cores) == index && !spared.contains(cluster, host);
     let outcome = round(&RealPlatform, &cleanup::options(store), mine).await;
     cleanup::report(&format!("core {index}"), &outcome);
-}
-
-/// Frees what is older than the retention.
-async fn retain(core: &Rc<Core>, store: &MetricStore) {
-    let call = Call::new(core);
-    let oldest = clock_seconds().saturating_sub(store.retention_seconds());
-    call.want(core.index, Work::Retain(oldest)).await;
-    call.replies().await;
 }

@@ -15,6 +15,7 @@ use crate::durable::checkpoint::Inherited;
 use crate::durable::commit::{CommitOptions, WalSync};
 use crate::durable::load::{Found, LoadOptions, LoadedCore};
 use crate::durable::names::LogFileName;
+use crate::memory::spared::Spared;
 use crate::platform::Files;
 use crate::sync::budget::Budget;
 use crate::testing::disk::SimDisk;
@@ -192,6 +193,7 @@ impl World {
             retention_seconds: setting.retention_seconds,
             now,
             cores: setting.cores,
+            spared: Spared::default(),
             series: Budget::new(0),
         };
         let files = SimFiles(self.disk.clone());
