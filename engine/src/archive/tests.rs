@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use parquet::basic::Type as PhysicalType;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
+use parquet::schema::types::ColumnPath;
 use proptest::prelude::*;
 
+use super::schema::{COLUMNS, properties};
 use super::{ArchiveWriter, HostRows, Scope};
 use crate::checkpoint::Kind;
-use crate::checkpoint::testing::{Level, any_level, encode, rows as snapshot_rows};
+use crate::checkpoint::testing::{Level, any_level, encode, rows as snapshot_rows, table};
 
 /// Cluster, host, metric, scope, scope id, time, frequency, bits of the value.
 type ArchiveRow = (String, String, String, String, String, i64, i64, u32);
@@ -110,6 +113,30 @@ fn a_host_of_very_many_rows_has_several_row_groups_in_order() {
     let groups = reader.metadata().row_groups();
     assert_eq!(groups.iter().map(|group| group.num_rows()).collect::<Vec<_>>(), [4 * 1024 * 1024, 5]);
     assert_eq!(groups[0].sorting_columns().unwrap().len(), 4);
+}
+
+#[test]
+fn the_document_lists_the_columns_as_they_are() {
+    let document = include_str!("../../../docs/format/archive.md");
+    let rows = table(document, "Columns");
+    assert_eq!(rows.len(), COLUMNS.len());
+    let properties = properties().unwrap();
+    for (row, (name, physical)) in rows.iter().zip(COLUMNS) {
+        let column = ColumnPath::from(name);
+        let kind = match physical {
+            PhysicalType::BYTE_ARRAY => "string",
+            PhysicalType::INT64 => "int64",
+            _ => "float",
+        };
+        let encoding = match properties.encoding(&column) {
+            _ if properties.dictionary_enabled(&column) => "dictionary".to_owned(),
+            encoding => encoding.unwrap().to_string(),
+        };
+        assert_eq!(row[..3], [&format!("`{name}`"), kind, &encoding]);
+    }
+    let rows_max = crate::limits::ARCHIVE_ROW_GROUP_ROWS_MAX;
+    let thousands = format!("{},{:03},{:03}", rows_max / 1_000_000, rows_max / 1000 % 1000, rows_max % 1000);
+    assert!(document.contains(&format!("more than {thousands} rows")), "{thousands}");
 }
 
 proptest! {
