@@ -105,7 +105,7 @@ impl<'a> Recovery<'a> {
         ) {
             None => self.recovered.unconfigured += 1,
             Some(id) if !sample.value.is_nan() => {
-                self.load(id, oldest, sample.time, f64::from(sample.value), false)
+                self.load(id, oldest, sample.time, f64::from(sample.value), false);
             }
             Some(_) => {}
         })

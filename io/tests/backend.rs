@@ -63,8 +63,8 @@ impl Backend {
             // A client that does not trust us leaves.
             let Ok(1..) = reader.read_line(&mut head) else { return };
         }
-        self.asked.lock().unwrap().push(head);
-        let (status, body) = self.answer.lock().unwrap().clone();
+        self.asked.lock().expect("nobody panics with it").push(head);
+        let (status, body) = self.answer.lock().expect("nobody panics with it").clone();
         let length = body.len();
         let answer =
             format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
@@ -73,11 +73,11 @@ impl Backend {
     }
 
     fn say(&self, status: u16, body: &str) {
-        *self.answer.lock().unwrap() = (status, body.to_owned());
+        *self.answer.lock().expect("nobody panics with it") = (status, body.to_owned());
     }
 
     fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+        self.asked.lock().expect("nobody panics with it").clone()
     }
 }
 
