@@ -17,6 +17,8 @@ const PAGE_WORDS_MAX: usize = 8192;
 const PAGE_PIECES_MIN: usize = 4;
 /// A piece that grows gets a part of what it needs on top, so that it is not moved with each word.
 const HEADROOM_PART: usize = 16;
+/// A short piece grows by more than that: most are short when there are few samples yet.
+const HEADROOM_WORDS_MIN: usize = 4;
 
 const _: () = assert!(PAGE_WORDS_MAX / STEP_WORDS <= u16::MAX as usize);
 const _: () = assert!(WORDS_MAX * PAGE_PIECES_MIN <= PAGE_WORDS_MAX);
@@ -196,7 +198,8 @@ impl Pool {
     /// Makes a piece at least so large, keeping its words. It may become larger than that, as it will grow again.
     pub fn grow(&mut self, piece: &mut Piece, words: usize) {
         if piece.words() < words {
-            self.resize(piece, (words + words / HEADROOM_PART).min(WORDS_MAX));
+            let headroom = (words / HEADROOM_PART).max(HEADROOM_WORDS_MIN);
+            self.resize(piece, (words + headroom).min(WORDS_MAX));
         }
     }
 

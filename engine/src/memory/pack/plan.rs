@@ -1,5 +1,6 @@
 //! Choosing the parameters for given values.
 
+use super::bits::GROUP_CODES;
 use super::blocks::CHUNK_SLOTS;
 use super::parameters::Parameters;
 use super::transform::{DECIMALS_MAX, Transform};
@@ -12,6 +13,9 @@ pub enum Slack {
     /// An eighth of the range more: a value that is a bit further out should not need another plan.
     Some,
 }
+
+/// One decimal less makes integers smaller by this.
+pub(super) const DECIMAL_BASE: i64 = 10;
 
 /// Integers so wide are compared with the bits of the values, which may be narrower.
 const DECIMAL_BITS_GOOD: u32 = 20;
@@ -106,10 +110,31 @@ impl Range {
     }
 }
 
+/// What integers there are.
 #[derive(Clone, Copy, Debug)]
-struct Survey {
+pub(super) struct Survey {
     integers: Range,
     differences: Range,
+}
+
+impl Survey {
+    pub(super) const EMPTY: Self = Self { integers: Range::EMPTY, differences: Range::EMPTY };
+
+    /// The fewest bits that integers or differences take.
+    pub(super) fn bits_min(&self) -> u32 {
+        let range = self.integers.unsigned().range.min(self.differences.unsigned().range);
+        64 - range.leading_zeros()
+    }
+
+    /// Adds one; `before` is the one before it, and becomes this.
+    #[inline]
+    pub(super) fn add(&mut self, integer: u64, before: &mut Option<i64>) {
+        let integer = integer as i64;
+        self.integers.add(integer);
+        if let Some(before) = before.replace(integer) {
+            self.differences.add(integer.wrapping_sub(before));
+        }
+    }
 }
 
 /// The least decimals that all values have, and their integers; `None` if there are none.
@@ -117,25 +142,29 @@ fn survey_decimals(values: &[f64]) -> Option<(Transform, Survey)> {
     let mut decimals = 0;
     'again: loop {
         let transform = Transform::Decimal(decimals);
-        let mut survey = Survey { integers: Range::EMPTY, differences: Range::EMPTY };
+        let mut survey = Survey::EMPTY;
         let mut before = None;
-        for &value in values {
-            let Some(integer) = transform.integer(value) else {
-                if value.is_nan() {
-                    continue;
-                }
-                while Transform::Decimal(decimals).integer(value).is_none() {
-                    decimals += 1;
-                    if decimals > DECIMALS_MAX {
-                        return None;
+        for group in values.chunks(GROUP_CODES) {
+            if let Ok(group) = group.try_into()
+                && let Some(integers) = transform.integers::<GROUP_CODES>(group)
+            {
+                integers.iter().for_each(|&integer| survey.add(integer, &mut before));
+                continue;
+            }
+            for &value in group {
+                let Some(integer) = transform.integer(value) else {
+                    if value.is_nan() {
+                        continue;
                     }
-                }
-                continue 'again;
-            };
-            let integer = integer as i64;
-            survey.integers.add(integer);
-            if let Some(before) = before.replace(integer) {
-                survey.differences.add(integer - before);
+                    while Transform::Decimal(decimals).integer(value).is_none() {
+                        decimals += 1;
+                        if decimals > DECIMALS_MAX {
+                            return None;
+                        }
+                    }
+                    continue 'again;
+                };
+                survey.add(integer, &mut before);
             }
         }
         return Some((transform, survey));
