@@ -89,6 +89,8 @@ impl Buffer {
     pub(super) fn of_value(start: i64, value: f64, pool: &mut Pool) -> Self {
         let mut buffer = Self::without_string(start, 1);
         buffer.pack(&[value], pool);
+        let words = buffer.piece.words();
+        pool.close(&mut buffer.piece, words);
         buffer
     }
 

@@ -259,12 +259,11 @@ impl Chain {
             return 0;
         }
         let before = size_of_val(&*self.older);
-        let (old, mut older): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.older).into_iter().partition(is_old);
+        let (old, older): (Vec<_>, Vec<_>) = std::mem::take(&mut self.older).into_iter().partition(is_old);
         old.into_iter().for_each(|buffer| buffer.free(pool));
         if frees_newest {
+            assert!(older.is_empty(), "the newest buffer ends last");
             self.open.free(pool);
-            self.open.reopen(older.pop(), pool);
             freed += 1;
         }
         self.older = older.into_boxed_slice();

@@ -119,18 +119,6 @@ impl Open {
         self.buffer.begin_earlier(missing, frequency);
     }
 
-    /// A buffer that was closed grows again, or none; takes the place of this one, which must be empty.
-    pub(super) fn reopen(&mut self, closed: Option<Buffer>, pool: &mut Pool) {
-        debug_assert!(self.buffer.is_empty());
-        *self = Self::default();
-        if let Some(closed) = closed {
-            let values = &mut [0.0; BUFFER_SLOTS][..closed.len()];
-            BufferView::new(&closed, &[]).read(0, values, pool);
-            self.buffer = closed;
-            self.put(values, pool);
-        }
-    }
-
     /// Has these values instead.
     fn put(&mut self, values: &[f64], pool: &mut Pool) {
         let packed = packed(values.len());
@@ -163,7 +151,7 @@ impl Open {
 
     /// Gives its memory back and leaves the place empty.
     pub(super) fn free(&mut self, pool: &mut Pool) {
-        std::mem::take(&mut self.buffer).free(pool);
+        std::mem::take(self).buffer.free(pool);
     }
 }
 
@@ -199,9 +187,9 @@ fn shrink(buffer: &mut Buffer, tail: &Tail, pool: &mut Pool) {
         let whole = size_words(parameters, values.len());
         if whole < words {
             blocks::write_block(parameters, 0, values, pool.words_mut(&buffer.piece));
-            pool.fit(&mut buffer.piece, whole);
+            pool.close(&mut buffer.piece, whole);
             return;
         }
     }
-    pool.fit(&mut buffer.piece, words);
+    pool.close(&mut buffer.piece, words);
 }

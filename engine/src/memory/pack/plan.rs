@@ -10,12 +10,15 @@ use super::transform::{DECIMALS_MAX, Transform};
 pub enum Slack {
     /// As narrow as it goes.
     None,
-    /// An eighth of the range more: a value that is a bit further out should not need another plan.
+    /// An eighth of the range more, or from zero on: a value that is a bit further out should not need another plan.
     Some,
 }
 
 /// One decimal less makes integers smaller by this.
 pub(super) const DECIMAL_BASE: i64 = 10;
+
+/// Zero becomes the base if that leaves such a part of the range above the highest.
+const ZERO_PART: u64 = 32;
 
 /// Integers so wide are compared with the bits of the values, which may be narrower.
 const DECIMAL_BITS_GOOD: u32 = 20;
@@ -73,16 +76,24 @@ fn choice(
     has_missing: bool,
     slack: Slack,
 ) -> Parameters {
+    // Zero is a bound of many series, and a few values seldom come near enough to either of their bounds.
+    let is_near_zero = range.below == range.lowest && range.lowest <= range.range / 2;
     let with_slack = match slack {
+        Slack::Some if is_near_zero => {
+            let highest = range.lowest + range.range;
+            highest.saturating_add(highest / ZERO_PART)
+        }
         Slack::Some => range.range.saturating_add(range.range / 8),
         Slack::None => range.range,
     };
     // One code more for what is missing; one alone takes no bits.
     let highest = with_slack.saturating_add(u64::from(has_missing));
     let width = 64 - highest.leading_zeros();
-    // What the width offers beyond the range is shared by both sides.
     let spare = super::bits::code_max(width) - range.range - u64::from(has_missing);
-    let base = range.lowest.wrapping_sub((spare / 2).min(range.below));
+    // What the width offers beyond the range is shared by both sides, unless it reaches down to zero.
+    let to_zero = range.lowest <= spare.saturating_sub(range.range / ZERO_PART);
+    let below = if range.below == range.lowest && to_zero { spare } else { spare / 2 };
+    let base = range.lowest.wrapping_sub(below.min(range.below));
     Parameters { transform, is_delta, has_missing, width: width as u8, base }
 }
 
@@ -139,7 +150,8 @@ impl Survey {
 
 /// The least decimals that all values have, and their integers; `None` if there are none.
 fn survey_decimals(values: &[f64]) -> Option<(Transform, Survey)> {
-    let mut decimals = 0;
+    let first = values.iter().find(|value| !value.is_nan()).copied().unwrap_or(0.0);
+    let mut decimals = least_decimals(first, 0)?;
     'again: loop {
         let transform = Transform::Decimal(decimals);
         let mut survey = Survey::EMPTY;
@@ -156,12 +168,7 @@ fn survey_decimals(values: &[f64]) -> Option<(Transform, Survey)> {
                     if value.is_nan() {
                         continue;
                     }
-                    while Transform::Decimal(decimals).integer(value).is_none() {
-                        decimals += 1;
-                        if decimals > DECIMALS_MAX {
-                            return None;
-                        }
-                    }
+                    decimals = least_decimals(value, decimals + 1)?;
                     continue 'again;
                 };
                 survey.add(integer, &mut before);
@@ -169,6 +176,11 @@ fn survey_decimals(values: &[f64]) -> Option<(Transform, Survey)> {
         }
         return Some((transform, survey));
     }
+}
+
+/// The least decimals that a value has, at least so many; `None` if it is no decimal.
+fn least_decimals(value: f64, at_least: u8) -> Option<u8> {
+    (at_least..=DECIMALS_MAX).find(|&decimals| Transform::Decimal(decimals).integer(value).is_some())
 }
 
 /// The most zeros that all values end with, and the range of what is before them.

@@ -178,7 +178,9 @@ impl Tail {
             let mut before = integer.unwrap_or(0).wrapping_sub(parameters.base);
             blocks::append(&mut words, 0, *parameters, values, &mut before).is_some()
         };
-        self.parameters().filter(fits).unwrap_or_else(|| plan(values, Slack::Some))
+        // At the beginning of a series there are none.
+        let may_fit = |parameters: &Parameters| parameters.width > 0 || !parameters.has_missing;
+        self.parameters().filter(may_fit).filter(fits).unwrap_or_else(|| plan(values, Slack::Some))
     }
 
     /// Begins a string with values that the parameters fit; it has room for [`size_words`].
