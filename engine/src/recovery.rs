@@ -79,7 +79,7 @@ impl<'a> Recovery<'a> {
                 self.recovered.unconfigured += samples.count() as u64;
                 return;
             };
-            let mut run_start = series.frequency == self.shard.series(id).chain().frequency();
+            let mut run_start = series.frequency == self.shard.chain(id).frequency();
             for (value, time) in samples {
                 self.load(id, oldest, time, f64::from(value), run_start);
                 run_start = false;

@@ -3,6 +3,8 @@
 mod generate;
 mod model;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use engine::memory::chain::{Chain, Run, Span, Written};
 use engine::memory::pool::Pool;
 use generate::{settings, time};
@@ -43,6 +45,14 @@ enum Event {
         slots: i64,
         count: i64,
     },
+    /// The newest slots again, from so far back on: those that are packed, and those that are not yet.
+    Again {
+        slots: i64,
+    },
+    /// Everything goes into a snapshot, which may fail after one more sample.
+    Save {
+        fails: bool,
+    },
     Free {
         slots: i64,
     },
@@ -62,6 +72,8 @@ fn event() -> impl Strategy<Value = Event> {
         6 => (back(), 0..60i64).prop_map(|(slots, seconds)| Event::Late { slots, seconds }),
         2 => (back(), 1..40i64).prop_map(|(slots, count)| Event::LateRun { slots, count }),
         1 => (-1..=1i64).prop_map(|seconds| Event::Oldest { seconds }),
+        2 => (1..20i64).prop_map(|slots| Event::Again { slots }),
+        2 => any::<bool>().prop_map(|fails| Event::Save { fails }),
         1 => back().prop_map(|slots| Event::Free { slots }),
         1 => (0..4usize, -1..=1i64).prop_map(|(index, seconds)| Event::FreeBuffer { index, seconds }),
     ]
@@ -73,6 +85,8 @@ struct Pair {
     naive: naive::Chain,
     pool: Pool,
     newest: i64,
+    /// The middles of the slots written since the last snapshot.
+    unsaved: BTreeSet<i64>,
     written: u64,
     value: f64,
 }
@@ -80,7 +94,8 @@ struct Pair {
 impl Pair {
     fn new(frequency: i64) -> Self {
         let (real, naive) = (Chain::new(frequency), naive::Chain::new(frequency));
-        Self { real, naive, pool: Pool::default(), newest: BASE, written: 0, value: 0.0 }
+        let unsaved = BTreeSet::new();
+        Self { real, naive, pool: Pool::default(), newest: BASE, unsaved, written: 0, value: 0.0 }
     }
 
     /// Writes to both; a stored sample can be read at its slot right away.
@@ -99,6 +114,7 @@ impl Pair {
             let (index, slot) = self.naive.place(time).expect("it was stored");
             let frequency = self.naive.frequency;
             let middle = self.naive.buffers[index].first_write(frequency) + slot as i64 * frequency;
+            self.unsaved.insert(middle);
             prop_assert!((middle - time).abs() <= frequency, "a sample stays within a slot of its time");
             prop_assert_eq!(bits(&values(&self.real, &self.pool, middle, middle + 1)), bits(&[self.value]));
         }
@@ -129,6 +145,23 @@ impl Pair {
                     self.write(start + index * frequency)?;
                 }
             }
+            Event::Again { slots } => {
+                let newest = self.newest;
+                for slot in (0..slots).rev() {
+                    self.write(newest - slot * frequency)?;
+                }
+            }
+            Event::Save { fails } => {
+                let mut handed_over = Vec::new();
+                self.real.hand_over(|slots| handed_over.push(slots));
+                prop_assert!(!self.real.has_unsaved());
+                let before = std::mem::take(&mut self.unsaved);
+                if fails {
+                    self.write(self.newest + frequency)?;
+                    handed_over.into_iter().for_each(|slots| self.real.take_back(slots));
+                    self.unsaved.extend(before);
+                }
+            }
             Event::Free { slots } => self.free(self.newest - slots * frequency)?,
             Event::FreeBuffer { index, seconds } => {
                 if let Some(buffer) = self.naive.buffers.get(index) {
@@ -136,7 +169,35 @@ impl Pair {
                 }
             }
         }
-        self.check_buffers()
+        self.check_buffers()?;
+        self.check_unsaved()
+    }
+
+    /// The runs for a snapshot hold what was written since the last one, and the values of today.
+    fn check_unsaved(&self) -> Result<(), TestCaseError> {
+        let frequency = self.real.frequency();
+        let mut found = BTreeMap::new();
+        let mut values = Vec::new();
+        for run in self.real.unsaved_runs() {
+            run.read(&mut values, &self.pool);
+            found.extend(
+                (0..)
+                    .zip(bits(&values))
+                    .map(|(slot, value): (i64, u64)| (run.start + slot * frequency, value)),
+            );
+        }
+        let slots = self.naive.buffers.iter().flat_map(|buffer| {
+            let times = (0..).map(|slot: i64| buffer.first_write(frequency) + slot * frequency);
+            times.zip(bits(&buffer.values))
+        });
+        let stored: BTreeMap<i64, u64> = slots.collect();
+        for (time, value) in &found {
+            prop_assert_eq!(stored.get(time), Some(value), "a run has another value at {}", time);
+        }
+        for time in self.unsaved.iter().filter(|time| stored.contains_key(time)) {
+            prop_assert!(found.contains_key(time), "what was written at {} is in no run", time);
+        }
+        Ok(())
     }
 
     fn check_buffers(&self) -> Result<(), TestCaseError> {
@@ -174,7 +235,7 @@ fn nth_value(n: u64) -> f64 {
         3 => random as f64 / 3e10,
         4 => f64::from(random as f32),
         5 => 42.17,
-        _ => [-0.0, 1e300, f64::INFINITY, 5e-324, 0.25, -7.0][n as usize % 6],
+        _ => [-0.0, 1e300, f64::INFINITY, 5e-324, 0.25, -7.0, f64::NAN][n as usize % 7],
     }
 }
 

@@ -121,7 +121,7 @@ fn content(shard: &Shard, rounded: bool) -> Vec<(String, String, Buffers)> {
     while let Some(level) = levels.pop() {
         levels.extend(shard.tree().children(level));
         for &(metric, id) in shard.tree().level(level).series() {
-            let chain = shard.series(id).chain();
+            let chain = shard.chain(id);
             let bits = |&value: &f64| {
                 let value = if rounded { f64::from(value as f32) } else { value };
                 if value.is_nan() { u64::MAX } else { value.to_bits() }

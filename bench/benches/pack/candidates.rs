@@ -1,7 +1,7 @@
 //! What is compared.
 
 use engine::memory::pack::blocks::{self, CHUNK_SLOTS, WORDS_MAX};
-use engine::memory::pack::tail::Tail;
+use engine::memory::pack::tail::{GROUP_SLOTS, Tail};
 
 /// A lossless way from values to bytes and back.
 pub(crate) trait Candidate {
@@ -42,7 +42,7 @@ fn unpack_ours(bytes: &[u8], count: usize, values: &mut Vec<f64>, words: &mut [u
     blocks::unpack(&words[..length], count, 0, values);
 }
 
-/// As a buffer does it: value by value.
+/// As a buffer does it: group by group.
 struct Ours {
     words: [u64; WORDS_MAX],
     tail: Tail,
@@ -50,18 +50,21 @@ struct Ours {
 
 impl Candidate for Ours {
     fn name(&self) -> &'static str {
-        "ours, value by value"
+        "ours, group by group"
     }
 
     fn pack(&mut self, values: &[f64], bytes: &mut Vec<u8>) {
         let Self { words, tail } = self;
-        tail.begin(values[0]).apply(words);
-        for (slot, &value) in values.iter().enumerate().skip(1) {
-            match tail.code(value) {
-                Some(code) => tail.append(words, slot, code),
-                None => tail.reshape(words, slot, value).apply(words),
+        for (index, group) in values.as_chunks::<GROUP_SLOTS>().0.iter().enumerate() {
+            let slots = index * GROUP_SLOTS;
+            if slots == 0 {
+                tail.begin(tail.first_parameters(group), group, words);
+            } else if let Some(codes) = tail.codes(words, slots, group) {
+                tail.append(words, slots, &codes);
+            } else {
+                tail.reshape(words, slots, group).apply(words);
             }
-            let slots = slot + 1;
+            let slots = slots + GROUP_SLOTS;
             if slots.is_multiple_of(CHUNK_SLOTS)
                 && tail.may_shrink()
                 && let Some(patch) = tail.review(words, slots)

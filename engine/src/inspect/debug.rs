@@ -127,7 +127,7 @@ pub fn join(selector_length: usize, dumps: impl IntoIterator<Item = CoreDump>) -
 /// Writes a level's metrics and children, nested `depth` deep.
 fn push_level(shard: &Shard, level: LevelId, depth: usize, out: &mut Vec<u8>) {
     let series = shard.tree().level(level).series().iter().filter_map(|&(metric, series)| {
-        let chain = shard.series(series).chain();
+        let chain = shard.chain(series);
         (!chain.is_empty()).then_some(Line::Metric(&shard.metrics().get(metric).name, chain))
     });
     let children = shard.tree().children(level).map(Line::Level);

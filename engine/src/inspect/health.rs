@@ -85,7 +85,7 @@ fn arrives(shard: &Shard, node: LevelId, metric: &str, now: i64) -> Option<bool>
     while let Some(level) = levels.pop() {
         levels.extend(shard.tree().children(level));
         let Some(series) = shard.tree().series(level, metric) else { continue };
-        let chain = shard.series(series).chain();
+        let chain = shard.chain(series);
         let Some(newest) = chain.newest() else { continue };
         let end = newest.start() + chain.frequency() * newest.len() as i64;
         let fresh = now - end <= limits::HEALTH_MISSING_SLOTS_MAX * chain.frequency();

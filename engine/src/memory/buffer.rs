@@ -1,20 +1,30 @@
 //! A buffer: up to 512 consecutive slots of one series (SPEC section 1).
+//!
+//! Here are those that are closed. The newest one of a series is [`super::open`].
+
+use std::ops::Deref;
 
 use super::pack::blocks::{self, WORDS_MAX};
-use super::pack::plan::{Slack, plan};
-use super::pack::tail::Tail;
 use super::pool::{Piece, Pool};
 use crate::limits::{self, BUFFER_SLOTS};
 
 /// Consecutive slots, the first of which begins at `start`. A missing value is NaN. The values are packed, in a piece
-/// of the pool.
+/// of the pool; of the open buffer only the first ones, see [`BufferView`].
 #[derive(Debug, Default)]
 pub struct Buffer {
     /// When slot 0 begins, in seconds.
     pub(super) start: i64,
-    piece: Piece,
+    pub(super) piece: Piece,
     slots: u16,
     pub(super) unsaved: Unsaved,
+}
+
+/// A buffer with all its values.
+#[derive(Clone, Copy, Debug)]
+pub struct BufferView<'a> {
+    buffer: &'a Buffer,
+    /// The last ones, which are not packed.
+    raw: &'a [f64],
 }
 
 /// The slots of a buffer that no snapshot holds: those between its ends, of which some may be saved.
@@ -52,6 +62,12 @@ impl Unsaved {
         self.join(Self::new(slot, slot + 1));
     }
 
+    /// Adds the slot behind all others.
+    #[inline]
+    fn add_last(&mut self, slot: usize) {
+        *self = Self { from: if self.is_empty() { slot as u16 } else { self.from }, to: slot as u16 + 1 };
+    }
+
     /// Adds the slots of another.
     #[inline]
     pub(super) fn join(&mut self, other: Self) {
@@ -64,13 +80,18 @@ impl Unsaved {
 }
 
 impl Buffer {
-    /// A buffer whose first slot begins at `start` and has this value. Its tail is like that of the buffer before.
-    #[must_use]
-    pub(super) fn beginning_at(start: i64, value: f64, tail: &mut Tail, pool: &mut Pool) -> Self {
-        let patch = tail.begin(value);
-        let piece = pool.get(patch.end());
-        patch.apply(pool.words_mut(&piece));
-        Self { start, piece, slots: 1, unsaved: Unsaved::new(0, 1) }
+    /// A buffer of so many unsaved slots, the first of which begins at `start`; nothing is packed yet.
+    pub(super) fn without_string(start: i64, slots: usize) -> Self {
+        Self { start, piece: Piece::default(), slots: slots as u16, unsaved: Unsaved::new(0, slots) }
+    }
+
+    /// A buffer whose first slot begins at `start` and has this value.
+    pub(super) fn of_value(start: i64, value: f64, pool: &mut Pool) -> Self {
+        let mut buffer = Self::without_string(start, 1);
+        buffer.pack(&[value], pool);
+        let words = buffer.piece.words();
+        pool.close(&mut buffer.piece, words);
+        buffer
     }
 
     /// When slot 0 begins, in seconds.
@@ -105,126 +126,69 @@ impl Buffer {
         self.slots == 0
     }
 
-    /// Puts the stored slots from `from` on into `values`, as many as it has room for.
-    ///
-    /// # Panics
-    /// If there are not as many.
-    pub fn read(&self, from: usize, values: &mut [f64], pool: &Pool) {
-        blocks::unpack(pool.words(&self.piece), self.len(), from, values);
-    }
-
-    /// All stored slots.
-    #[must_use]
-    pub fn values(&self, pool: &Pool) -> Vec<f64> {
-        let mut values = vec![0.0; self.len()];
-        self.read(0, &mut values, pool);
-        values
-    }
-
     /// The slots that no snapshot holds.
     #[must_use]
     pub fn unsaved(&self) -> Unsaved {
         self.unsaved
     }
 
-    /// Writes the slot behind the last one; `tail` is the buffer's.
+    /// Has a slot more, unsaved; its value is wherever the caller keeps it.
     #[inline]
-    pub(super) fn append(&mut self, value: f64, tail: &mut Tail, pool: &mut Pool) {
-        let slot = self.len();
-        debug_assert!(0 < slot && slot < BUFFER_SLOTS);
-        if let Some(code) = tail.code(value) {
-            let words = tail.words(slot + 1);
-            if words > self.piece.words() {
-                pool.grow(&mut self.piece, words);
-            }
-            tail.append(pool.words_mut(&self.piece), slot, code);
-        } else {
-            self.append_reshaped(value, tail, pool);
-        }
+    pub(super) fn extend(&mut self) {
+        self.unsaved.add_last(self.len());
         self.slots += 1;
-        self.unsaved.add(slot);
-        if self.len().is_multiple_of(blocks::CHUNK_SLOTS) && tail.may_shrink() {
-            self.review(tail, pool);
-        }
     }
 
-    #[inline(never)]
-    fn append_reshaped(&mut self, value: f64, tail: &mut Tail, pool: &mut Pool) {
-        let patch = tail.reshape(pool.words(&self.piece), self.len(), value);
-        pool.grow(&mut self.piece, patch.end());
-        patch.apply(pool.words_mut(&self.piece));
+    pub(super) fn set_len(&mut self, slots: usize) {
+        self.slots = slots as u16;
     }
 
-    #[inline(never)]
-    fn review(&mut self, tail: &mut Tail, pool: &mut Pool) {
-        if let Some(patch) = tail.review(pool.words(&self.piece), self.len()) {
-            pool.grow(&mut self.piece, patch.end());
-            patch.apply(pool.words_mut(&self.piece));
-        }
-    }
-
-    /// Nothing will be appended any more: the memory shrinks to what is needed.
-    pub(super) fn close(&mut self, tail: &Tail, pool: &mut Pool) {
-        let words = tail.words(self.len());
-        if blocks::blocks(pool.words(&self.piece), self.len()).nth(1).is_some() {
-            let values = &mut [0.0; BUFFER_SLOTS][..self.len()];
-            self.read(0, values, pool);
-            let parameters = plan(values, Slack::None);
-            let whole = blocks::size_words(parameters, values.len());
-            if whole < words {
-                blocks::write_block(parameters, 0, values, pool.words_mut(&self.piece));
-                pool.fit(&mut self.piece, whole);
-                return;
-            }
-        }
-        pool.fit(&mut self.piece, words);
-    }
-
-    /// Writes any slot; those skipped are missing. Returns whether the buffer was packed anew, so that its tail is another.
-    pub(super) fn set(&mut self, slot: usize, value: f64, pool: &mut Pool) -> bool {
-        debug_assert!(slot < BUFFER_SLOTS);
-        self.unsaved.add(slot);
-        if slot < self.len() && blocks::replace(self.words_mut(pool), self.len(), slot, value) {
-            return false;
-        }
-        let mut values = [f64::NAN; BUFFER_SLOTS];
-        self.read(0, &mut values[..self.len()], pool);
-        values[slot] = value;
-        self.pack(&values[..self.len().max(slot + 1)], pool);
-        true
-    }
-
-    /// Puts `missing` missing slots before the first one, and a value into the first of these.
-    pub(super) fn prepend(&mut self, missing: usize, value: f64, frequency: i64, pool: &mut Pool) {
-        let mut values = [f64::NAN; BUFFER_SLOTS];
-        let slots = missing + self.len();
-        self.read(0, &mut values[missing..slots], pool);
-        values[0] = value;
-        self.pack(&values[..slots], pool);
-        self.start -= missing as i64 * frequency;
+    /// Begins so many slots earlier, the first of which is unsaved. The values are the caller's matter.
+    pub(super) fn begin_earlier(&mut self, slots: usize, frequency: i64) {
+        self.start -= slots as i64 * frequency;
         if !self.unsaved.is_empty() {
             let unsaved = self.unsaved.slots();
-            self.unsaved = Unsaved::new(unsaved.start + missing, unsaved.end + missing);
+            self.unsaved = Unsaved::new(unsaved.start + slots, unsaved.end + slots);
         }
         self.unsaved.add(0);
     }
 
-    /// The tail of the buffer, found again.
-    pub(super) fn tail(&self, pool: &Pool) -> Tail {
-        Tail::of(pool.words(&self.piece), self.len())
+    /// Writes any slot of a closed buffer; those skipped are missing.
+    pub(super) fn set(&mut self, slot: usize, value: f64, pool: &mut Pool) {
+        debug_assert!(slot < BUFFER_SLOTS);
+        self.unsaved.add(slot);
+        let slots = self.len();
+        if slot < slots && blocks::replace(pool.words_mut(&self.piece), slots, slot, value) {
+            return;
+        }
+        let mut values = [f64::NAN; BUFFER_SLOTS];
+        blocks::unpack(pool.words(&self.piece), slots, 0, &mut values[..slots]);
+        values[slot] = value;
+        self.pack(&values[..slots.max(slot + 1)], pool);
     }
 
-    pub(super) fn words_mut<'a>(&self, pool: &'a mut Pool) -> &'a mut [u64] {
-        pool.words_mut(&self.piece)
+    /// Puts `missing` missing slots before the first one of a closed buffer, and a value into the first of these.
+    pub(super) fn prepend(&mut self, missing: usize, value: f64, frequency: i64, pool: &mut Pool) {
+        let mut values = [f64::NAN; BUFFER_SLOTS];
+        let slots = missing + self.len();
+        blocks::unpack(pool.words(&self.piece), self.len(), 0, &mut values[missing..slots]);
+        values[0] = value;
+        self.pack(&values[..slots], pool);
+        self.begin_earlier(missing, frequency);
     }
 
     /// Gives its memory back.
-    pub(super) fn free(&mut self, pool: &mut Pool) {
+    pub(super) fn free(mut self, pool: &mut Pool) {
         pool.put(&mut self.piece);
-        self.slots = 0;
     }
 
-    fn pack(&mut self, values: &[f64], pool: &mut Pool) {
+    /// Has these values instead.
+    pub(super) fn pack(&mut self, values: &[f64], pool: &mut Pool) {
+        self.slots = values.len() as u16;
+        if values.is_empty() {
+            pool.put(&mut self.piece);
+            return;
+        }
         let mut words = [0; WORDS_MAX];
         let count = blocks::pack(values, &mut words);
         if count > self.piece.words() {
@@ -233,7 +197,45 @@ impl Buffer {
             pool.fit(&mut self.piece, count);
         }
         pool.words_mut(&self.piece)[..count].copy_from_slice(&words[..count]);
-        self.slots = values.len() as u16;
+    }
+}
+
+impl Deref for BufferView<'_> {
+    type Target = Buffer;
+
+    #[inline]
+    fn deref(&self) -> &Buffer {
+        self.buffer
+    }
+}
+
+impl<'a> BufferView<'a> {
+    /// A buffer, the last slots of which are not in its string.
+    pub(super) fn new(buffer: &'a Buffer, raw: &'a [f64]) -> Self {
+        Self { buffer, raw }
+    }
+
+    /// Puts the stored slots from `from` on into `values`, as many as it has room for.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn read(&self, from: usize, values: &mut [f64], pool: &Pool) {
+        let packed = self.len() - self.raw.len();
+        let (unpacked, rest) = values.split_at_mut(packed.saturating_sub(from).min(values.len()));
+        if !unpacked.is_empty() {
+            blocks::unpack(pool.words(&self.piece), packed, from, unpacked);
+        }
+        if !rest.is_empty() {
+            rest.copy_from_slice(&self.raw[from.max(packed) - packed..][..rest.len()]);
+        }
+    }
+
+    /// All stored slots.
+    #[must_use]
+    pub fn values(&self, pool: &Pool) -> Vec<f64> {
+        let mut values = vec![0.0; self.len()];
+        self.read(0, &mut values, pool);
+        values
     }
 }
 

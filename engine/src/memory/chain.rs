@@ -6,26 +6,27 @@
 //! it has slots to spare, and otherwise gets a neighbour on the same grid. So late samples never move
 //! the times at which other samples are found.
 
-use super::buffer::Buffer;
-use super::pack::tail::Tail;
+use super::buffer::{Buffer, BufferView, Unsaved};
+use super::open::Open;
 use super::pool::Pool;
 use crate::limits::BUFFER_SLOTS;
 
 /// All samples of one series.
+///
+/// The next sample in time touches its two cache lines and nothing else: the raw values are the second one.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Chain {
+    /// All buffers but the newest, oldest first. They change rarely: no room to spare.
+    older: Box<[Buffer]>,
     /// Seconds per slot.
     frequency: u32,
     /// The newest buffer; without slots if the chain is empty.
-    newest: Buffer,
-    /// Where the newest buffer is appended to.
-    tail: Tail,
-    /// All others, oldest first. They change rarely: no room to spare.
-    older: Box<[Buffer]>,
+    open: Open,
 }
 
 // Every series pays for it.
-const _: () = assert!(size_of::<Chain>() <= 72);
+const _: () = assert!(size_of::<Chain>() == 128);
 
 /// Whether a sample was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl Run<'_> {
 /// A part of a read, not unpacked yet.
 enum Part<'a> {
     Missing(usize),
-    Stored { buffer: &'a Buffer, slot: usize, count: usize },
+    Stored { buffer: BufferView<'a>, slot: usize, count: usize },
 }
 
 /// The times a read really covers.
@@ -88,7 +89,7 @@ impl Chain {
     pub fn new(frequency: i64) -> Self {
         let frequency =
             u32::try_from(frequency).ok().filter(|&seconds| seconds > 0).expect("checked by Metrics");
-        Self { frequency, newest: Buffer::default(), tail: Tail::default(), older: Box::default() }
+        Self { older: Box::default(), frequency, open: Open::default() }
     }
 
     /// Seconds per slot.
@@ -100,45 +101,67 @@ impl Chain {
     /// Whether there are no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.newest.is_empty()
+        self.newest_buffer().is_empty()
     }
 
     /// The newest buffer, if there is one.
     #[must_use]
-    pub fn newest(&self) -> Option<&Buffer> {
-        Some(&self.newest).filter(|buffer| !buffer.is_empty())
+    pub fn newest(&self) -> Option<BufferView<'_>> {
+        Some(self.open.view()).filter(|buffer| !buffer.is_empty())
     }
 
     /// All buffers, oldest first.
-    pub fn buffers(&self) -> impl Iterator<Item = &Buffer> {
-        self.older.iter().chain(self.newest())
+    pub fn buffers(&self) -> impl Iterator<Item = BufferView<'_>> {
+        self.older.iter().map(|buffer| BufferView::new(buffer, &[])).chain(self.newest())
     }
 
-    pub(super) fn for_each_buffer_mut(&mut self, f: impl FnMut(&mut Buffer)) {
-        let newest = Some(&mut self.newest).filter(|buffer| !buffer.is_empty());
-        self.older.iter_mut().chain(newest).for_each(f);
+    /// For each buffer, oldest first: start, length, and what is unsaved.
+    pub(super) fn for_each_unsaved_mut(&mut self, mut f: impl FnMut(i64, usize, &mut Unsaved)) {
+        for buffer in &mut self.older {
+            f(buffer.start, buffer.len(), &mut buffer.unsaved);
+        }
+        let newest = self.open.buffer();
+        let (start, slots) = (newest.start, newest.len());
+        if slots > 0 {
+            f(start, slots, self.open.unsaved_mut());
+        }
+    }
+
+    #[inline]
+    fn newest_buffer(&self) -> &Buffer {
+        self.open.buffer()
     }
 
     /// Writes a sample. A late one (before the newest buffer) must not be before `oldest`.
     #[inline]
     pub fn write(&mut self, time: i64, value: f64, oldest: i64, pool: &mut Pool) -> Written {
-        let frequency = i64::from(self.frequency);
-        let slot = self.newest.len();
-        // The usual case: the slot behind the last one. No division.
-        let behind = time - self.newest.start - slot as i64 * frequency;
-        if (0..frequency).contains(&behind) && slot < BUFFER_SLOTS && slot > 0 {
-            self.newest.append(value, &mut self.tail, pool);
+        if self.write_next(time, value, pool) {
             return Written::Stored;
         }
         self.write_elsewhere(time, value, oldest, pool)
+    }
+
+    /// Writes a sample if it belongs to the slot behind the last one of the newest buffer, as most do; returns whether.
+    #[inline]
+    pub(super) fn write_next(&mut self, time: i64, value: f64, pool: &mut Pool) -> bool {
+        let newest = self.open.buffer();
+        let slot = newest.len();
+        // No division. Times and frequencies are bounded, see limits.
+        let behind = time - newest.start - slot as i64 * i64::from(self.frequency);
+        let is_next = (behind as u64) < u64::from(self.frequency) && slot.wrapping_sub(1) < BUFFER_SLOTS - 1;
+        if is_next {
+            self.open.append(value, pool);
+        }
+        is_next
     }
 
     /// Writes the first sample of a run that was saved: one that is behind all others and not on their grid
     /// begins a buffer, as it did when it was received.
     pub fn write_run_start(&mut self, time: i64, value: f64, pool: &mut Pool) {
         let frequency = self.frequency();
-        let grid = self.newest.first_write(frequency);
-        let behind = time >= self.newest.end(frequency) - frequency / 2;
+        let newest = self.newest_buffer();
+        let grid = newest.first_write(frequency);
+        let behind = time >= newest.end(frequency) - frequency / 2;
         if !self.is_empty() && behind && (time - grid) % frequency != 0 {
             self.begin_buffer(time, value, pool);
             return;
@@ -146,21 +169,23 @@ impl Chain {
         self.write(time, value, i64::MIN, pool);
     }
 
+    /// As [`Self::write`], for a sample that [`Self::write_next`] does not take.
     #[inline(never)]
-    fn write_elsewhere(&mut self, time: i64, value: f64, oldest: i64, pool: &mut Pool) -> Written {
+    pub(super) fn write_elsewhere(&mut self, time: i64, value: f64, oldest: i64, pool: &mut Pool) -> Written {
         let frequency = self.frequency();
         if self.is_empty() {
             self.begin_buffer(time, value, pool);
             return Written::Stored;
         }
-        if time < self.newest.start {
+        let start = self.newest_buffer().start;
+        if time < start {
             if time < oldest {
                 return Written::TooOld;
             }
             self.write_late(time, value, pool);
             return Written::Stored;
         }
-        let slot = (time - self.newest.start) / frequency;
+        let slot = (time - start) / frequency;
         match usize::try_from(slot) {
             Ok(slot) if slot < BUFFER_SLOTS => self.write_newest(slot, value, pool),
             _ => self.begin_buffer(time, value, pool),
@@ -170,15 +195,11 @@ impl Chain {
 
     /// Begins a buffer whose first sample is at `time`: the sample stands in the middle of slot 0.
     fn begin_buffer(&mut self, time: i64, value: f64, pool: &mut Pool) {
-        if !self.newest.is_empty() {
-            self.newest.close(&self.tail, pool);
-        }
-        let start = time - self.frequency() / 2;
-        let newest = Buffer::beginning_at(start, value, &mut self.tail, pool);
-        let before = std::mem::replace(&mut self.newest, newest);
-        if !before.is_empty() {
+        if !self.is_empty() {
+            let before = self.open.close(pool);
             self.insert_older(self.older.len(), before, pool);
         }
+        self.open.begin(time - self.frequency() / 2, value);
     }
 
     fn insert_older(&mut self, index: usize, buffer: Buffer, pool: &mut Pool) {
@@ -190,27 +211,16 @@ impl Chain {
         pool.count_list(before, size_of_val(&*self.older));
     }
 
-    /// Writes any slot of the newest buffer.
+    /// Writes any slot of the newest buffer; those skipped are missing.
     fn write_newest(&mut self, slot: usize, value: f64, pool: &mut Pool) {
-        let Self { newest, tail, .. } = self;
-        let slots = newest.len();
-        if slot + 1 == slots {
-            // A series that sends more often than it is stored does this all the time.
-            newest.unsaved.add(slot);
-            if tail.replace_last(newest.words_mut(pool), slots, value) {
-                return;
-            }
-        }
-        if slot < slots {
-            if newest.set(slot, value, pool) {
-                *tail = newest.tail(pool);
-            }
+        if slot < self.newest_buffer().len() {
+            self.open.set(slot, value, pool);
             return;
         }
-        while newest.len() < slot {
-            newest.append(f64::NAN, tail, pool);
+        while self.newest_buffer().len() < slot {
+            self.open.append(f64::NAN, pool);
         }
-        newest.append(value, tail, pool);
+        self.open.append(value, pool);
     }
 
     /// Writes a sample that is before the newest buffer.
@@ -225,19 +235,15 @@ impl Chain {
                 return;
             }
         }
-        let is_newest = next == self.older.len();
-        let behind = self.older.get_mut(next).unwrap_or(&mut self.newest);
+        let behind = self.older.get(next).unwrap_or(self.open.buffer());
         let missing = (behind.start - time + frequency - 1) / frequency;
         match usize::try_from(missing) {
-            Ok(missing) if behind.len() + missing <= BUFFER_SLOTS => {
-                behind.prepend(missing, value, frequency, pool);
-                if is_newest {
-                    self.tail = self.newest.tail(pool);
-                }
-            }
+            Ok(missing) if behind.len() + missing <= BUFFER_SLOTS => match self.older.get_mut(next) {
+                Some(behind) => behind.prepend(missing, value, frequency, pool),
+                None => self.open.prepend(missing, value, frequency, pool),
+            },
             _ => {
-                let start = behind.start - missing * frequency;
-                let buffer = Buffer::beginning_at(start, value, &mut Tail::default(), pool);
+                let buffer = Buffer::of_value(behind.start - missing * frequency, value, pool);
                 self.insert_older(next, buffer, pool);
             }
         }
@@ -248,23 +254,16 @@ impl Chain {
         let frequency = self.frequency();
         let is_old = |buffer: &Buffer| buffer.end(frequency) < to;
         let mut freed = self.older.iter().filter(|buffer| is_old(buffer)).count();
-        let frees_newest = !self.is_empty() && is_old(&self.newest);
+        let frees_newest = !self.is_empty() && is_old(self.newest_buffer());
         if freed == 0 && !frees_newest {
             return 0;
         }
         let before = size_of_val(&*self.older);
-        let mut older = std::mem::take(&mut self.older).into_vec();
-        older.retain_mut(|buffer| {
-            let kept = !is_old(buffer);
-            if !kept {
-                buffer.free(pool);
-            }
-            kept
-        });
+        let (old, older): (Vec<_>, Vec<_>) = std::mem::take(&mut self.older).into_iter().partition(is_old);
+        old.into_iter().for_each(|buffer| buffer.free(pool));
         if frees_newest {
-            self.newest.free(pool);
-            self.newest = older.pop().unwrap_or_default();
-            self.tail = self.newest.tail(pool);
+            assert!(older.is_empty(), "the newest buffer ends last");
+            self.open.free(pool);
             freed += 1;
         }
         self.older = older.into_boxed_slice();
@@ -302,16 +301,17 @@ impl Chain {
         }
         let frequency = self.frequency();
         let last = self.older.len();
-        let buffer = |index: usize| self.older.get(index).unwrap_or(&self.newest);
+        let newest = self.newest_buffer();
+        let buffer = |index: usize| self.older.get(index).unwrap_or(newest);
 
-        let mut index = if self.newest.first_write(frequency) <= from {
+        let mut index = if newest.first_write(frequency) <= from {
             last
         } else {
             self.older.partition_point(|buffer| buffer.first_write(frequency) <= from).saturating_sub(1)
         };
         let from = from.max(buffer(index).first_write(frequency));
         // Nothing is covered from here on. Bounding `to` keeps the arithmetic below in range.
-        let covered_end = self.newest.start + BUFFER_SLOTS as i64 * frequency;
+        let covered_end = newest.start + BUFFER_SLOTS as i64 * frequency;
         if from >= covered_end {
             return Some(Span { from, to: from, values: 0 });
         }
@@ -345,7 +345,8 @@ impl Chain {
             let stored = current.len() as i64;
             let count = if slot < stored {
                 let count = if single { 1 } else { steps(time, to).min(stored - slot) };
-                part(Part::Stored { buffer: current, slot: slot as usize, count: count as usize });
+                let buffer = self.view(index);
+                part(Part::Stored { buffer, slot: slot as usize, count: count as usize });
                 count
             } else {
                 if index == last || to <= buffer(index + 1).start {
@@ -361,10 +362,14 @@ impl Chain {
         Some(Span { from, to: time, values: values as usize })
     }
 
+    fn view(&self, index: usize) -> BufferView<'_> {
+        self.older.get(index).map_or_else(|| self.open.view(), |buffer| BufferView::new(buffer, &[]))
+    }
+
     /// How many slots a buffer covers before the next one takes over.
     fn slots_of(&self, index: usize) -> i64 {
         let Some(buffer) = self.older.get(index) else { return BUFFER_SLOTS as i64 };
-        let next = self.older.get(index + 1).unwrap_or(&self.newest);
+        let next = self.older.get(index + 1).unwrap_or(self.newest_buffer());
         let frequency = self.frequency();
         ((next.start - buffer.start + frequency - 1) / frequency).min(BUFFER_SLOTS as i64)
     }

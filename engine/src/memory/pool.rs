@@ -1,7 +1,8 @@
 //! The memory of one core's packed buffers: pieces of words, by size, in pages.
 //!
 //! All buffers grow in step, sample by sample, and are then gone in step. So pieces of one size share pages, a page that
-//! becomes empty is freed, and what the buffers leave behind as they grow never fragments the heap. A piece is found by its
+//! becomes empty is freed, and what the buffers leave behind as they grow never fragments the heap. What stays for long, the pieces
+//! of closed buffers, has pages of its own: one of them would keep a page from which all others have gone. A piece is found by its
 //! [`Piece`], a number of a page and a place in it: eight bytes, no pointer.
 
 use super::account::{MemoryBytes, allocation_bytes};
@@ -17,6 +18,8 @@ const PAGE_WORDS_MAX: usize = 8192;
 const PAGE_PIECES_MIN: usize = 4;
 /// A piece that grows gets a part of what it needs on top, so that it is not moved with each word.
 const HEADROOM_PART: usize = 16;
+/// A short piece grows by more than that: most are short when there are few samples yet.
+const HEADROOM_WORDS_MIN: usize = 4;
 
 const _: () = assert!(PAGE_WORDS_MAX / STEP_WORDS <= u16::MAX as usize);
 const _: () = assert!(WORDS_MAX * PAGE_PIECES_MIN <= PAGE_WORDS_MAX);
@@ -59,15 +62,18 @@ struct Page {
     free: u16,
     /// Its place among the pages of its size with room; meaningless without room.
     roomy_at: u32,
+    /// Which of [`Pool::sizes`].
+    size: u16,
 }
 
 impl Page {
-    fn new(words: usize) -> Self {
-        Self { words: vec![0; words].into_boxed_slice(), used: 0, touched: 0, free: NONE, roomy_at: 0 }
+    fn new(words: usize, size: usize) -> Self {
+        let words = vec![0; words].into_boxed_slice();
+        Self { words, used: 0, touched: 0, free: NONE, roomy_at: 0, size: size as u16 }
     }
 }
 
-/// The pages of one size.
+/// The pages of one size, for pieces that grow or for those that do not.
 #[derive(Debug, Default)]
 struct Size {
     /// Pages with room. New pieces come from the last one.
@@ -82,6 +88,7 @@ pub struct Pool {
     pages: Vec<Page>,
     /// Numbers of pages that are gone.
     gone: Vec<u32>,
+    /// First those of pieces that grow, then those of pieces that do not.
     sizes: Box<[Size]>,
     page_words: u64,
     used_words: u64,
@@ -90,7 +97,7 @@ pub struct Pool {
 
 impl Default for Pool {
     fn default() -> Self {
-        let sizes = (0..SIZES).map(|_| Size::default()).collect();
+        let sizes = (0..2 * SIZES).map(|_| Size::default()).collect();
         Self { pages: Vec::new(), gone: Vec::new(), sizes, page_words: 0, used_words: 0, list_bytes: 0 }
     }
 }
@@ -118,20 +125,25 @@ impl Pool {
         &mut self.pages[piece.page as usize].words[piece.range()]
     }
 
-    /// A piece of at least so many words, their contents whatever they are.
+    /// A piece of at least so many words, to grow, their contents whatever they are.
     ///
     /// # Panics
     /// With none, or more than [`WORDS_MAX`].
     #[must_use]
     pub fn get(&mut self, words: usize) -> Piece {
+        self.get_at(words, 0)
+    }
+
+    /// A piece of the sizes from `first` on: 0, or [`SIZES`] if it will not grow.
+    fn get_at(&mut self, words: usize, first: usize) -> Piece {
         assert!((1..=WORDS_MAX).contains(&words), "{words} words");
-        let index = size_of_words(words);
-        let words = (index + 1) * STEP_WORDS;
+        let words = words.next_multiple_of(STEP_WORDS);
+        let index = first + size_of_words(words);
         let size = &mut self.sizes[index];
         let page_id = size.roomy.last().copied().unwrap_or_else(|| {
             let pieces = (size.used / 8).clamp(PAGE_PIECES_MIN, PAGE_WORDS_MAX / words);
             self.page_words += (pieces * words) as u64;
-            let id = add_page(&mut self.pages, &mut self.gone, Page::new(pieces * words));
+            let id = add_page(&mut self.pages, &mut self.gone, Page::new(pieces * words, index));
             size.roomy.push(id);
             id
         });
@@ -160,8 +172,8 @@ impl Pool {
             return;
         }
         let words = piece.words();
-        let size = &mut self.sizes[size_of_words(words)];
         let page = &mut self.pages[piece.page as usize];
+        let size = &mut self.sizes[usize::from(page.size)];
         let was_full = usize::from(page.used) * words == page.words.len();
         page.words[piece.range().start] = page.free.into();
         page.free = piece.index;
@@ -196,23 +208,41 @@ impl Pool {
     /// Makes a piece at least so large, keeping its words. It may become larger than that, as it will grow again.
     pub fn grow(&mut self, piece: &mut Piece, words: usize) {
         if piece.words() < words {
-            self.resize(piece, (words + words / HEADROOM_PART).min(WORDS_MAX));
+            let headroom = (words / HEADROOM_PART).max(HEADROOM_WORDS_MIN);
+            let first = self.first_size(piece);
+            self.resize(piece, (words + headroom).min(WORDS_MAX), first);
         }
     }
 
     /// Makes a piece no larger than it must be for so many words, keeping these.
     pub fn fit(&mut self, piece: &mut Piece, words: usize) {
-        if size_of_words(words) != size_of_words(piece.words()) {
-            self.resize(piece, words);
+        if words.next_multiple_of(STEP_WORDS) != piece.words() {
+            let first = self.first_size(piece);
+            self.resize(piece, words, first);
         }
     }
 
+    /// As [`Self::fit`], for a piece that will not grow any more.
+    pub fn close(&mut self, piece: &mut Piece, words: usize) {
+        if self.first_size(piece) == SIZES {
+            self.fit(piece, words);
+        } else {
+            self.resize(piece, words, SIZES);
+        }
+    }
+
+    /// Which sizes a piece is of.
+    fn first_size(&self, piece: &Piece) -> usize {
+        let is_closed = piece.words > 0 && usize::from(self.pages[piece.page as usize].size) >= SIZES;
+        if is_closed { SIZES } else { 0 }
+    }
+
     #[inline(never)]
-    fn resize(&mut self, piece: &mut Piece, words: usize) {
-        let mut other = self.get(words);
+    fn resize(&mut self, piece: &mut Piece, words: usize, first: usize) {
+        let mut other = self.get_at(words, first);
         let kept = piece.words().min(other.words());
         if kept > 0 {
-            // Pieces of two sizes are in two pages.
+            // Pieces of two sizes, or one that grew and one that is closed, are in two pages.
             let both = [piece.page as usize, other.page as usize];
             let [from, to] = self.pages.get_disjoint_mut(both).expect("two pages that are there");
             to.words[other.range()][..kept].copy_from_slice(&from.words[piece.range()][..kept]);
@@ -273,7 +303,10 @@ mod tests {
             let grows = random % 100 < if number / 3000 % 2 == 0 { 70 } else { 30 };
             if pieces.is_empty() || grows {
                 let words = 1 + random % [8, WORDS_MAX][random / 128 % 2];
-                let piece = pool.get(words);
+                let mut piece = pool.get(words);
+                if random.is_multiple_of(5) {
+                    pool.close(&mut piece, words);
+                }
                 assert!(piece.words() >= words && piece.words() < words + STEP_WORDS);
                 fill(&mut pool, &piece, number);
                 pieces.push((piece, number, words));
@@ -325,6 +358,27 @@ mod tests {
         assert!(bytes.pages < 20_000 * 140 * 8 + 65_536, "{bytes:?}");
         pieces.iter_mut().for_each(|piece| pool.put(piece));
         assert_eq!(pool.bytes().pages, 0);
+    }
+
+    #[test]
+    fn what_stays_keeps_no_page_from_which_others_have_gone() {
+        let mut pool = Pool::default();
+        let mut growing: Vec<Piece> = (0..5000).map(|_| pool.get(64)).collect();
+        let closed: Vec<Piece> = growing
+            .iter_mut()
+            .step_by(50)
+            .map(|piece| {
+                let mut piece = std::mem::take(piece);
+                pool.words_mut(&piece).fill(7);
+                pool.close(&mut piece, 64);
+                pool.close(&mut piece, 64);
+                piece
+            })
+            .collect();
+        growing.iter_mut().for_each(|piece| pool.put(piece));
+        let bytes = pool.bytes();
+        assert!(bytes.pages_used == 100 * 64 * 8 && bytes.pages < 2 * bytes.pages_used, "{bytes:?}");
+        assert!(closed.iter().all(|piece| pool.words(piece) == [7; 64]));
     }
 
     #[test]

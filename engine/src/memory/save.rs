@@ -23,7 +23,7 @@ impl Shard {
     /// Into how many snapshots the unsaved data of a host goes; 0 if there is none.
     #[must_use]
     pub fn snapshots_needed(&self, host: LevelId) -> usize {
-        self.series_below(host).map(|id| self.series(id).chain().unsaved_runs().len()).max().unwrap_or(0)
+        self.series_below(host).map(|id| self.chain(id).unsaved_runs().len()).max().unwrap_or(0)
     }
 
     /// The bytes of one snapshot of a host: the run of this number of every series. In one piece and without handing
@@ -37,7 +37,7 @@ impl Shard {
     fn write_level<S: SnapshotSink>(&self, level: LevelId, run: usize, values: &mut Vec<f64>, sink: &mut S) {
         let tree = self.tree();
         for &(metric, id) in tree.level(level).series() {
-            let chain = self.series(id).chain();
+            let chain = self.chain(id);
             if let Some(run) = chain.unsaved_runs().get(run) {
                 run.read(values, self.pool());
                 let name = &self.metrics().get(metric).name;

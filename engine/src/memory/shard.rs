@@ -9,30 +9,33 @@ use super::pool::Pool;
 use super::retention::FreeWork;
 use crate::config::{MetricId, Metrics};
 use crate::series::chunks::Chunks;
-use crate::series::route::Batch;
+use crate::series::route::{Batch, Sample};
 use crate::series::tree::{LevelId, Path, SeriesId, Tree};
 use crate::sync::budget::Budget;
 use crate::wal::encode::SegmentEncoder;
 
-/// A series: where it hangs in the tree, and its data.
+/// Where a series hangs in the tree: what a sample mostly does not need.
 #[derive(Debug)]
-pub struct Series {
+struct Place {
     level: LevelId,
     metric: MetricId,
-    chain: Chain,
 }
 
-impl Series {
-    /// Its metric.
-    #[must_use]
-    pub fn metric(&self) -> MetricId {
-        self.metric
-    }
+/// What a log needs to declare a series.
+struct Names<'a> {
+    metrics: &'a Metrics,
+    tree: &'a Tree,
+    places: &'a Chunks<Place>,
+}
 
-    /// Its data.
-    #[must_use]
-    pub fn chain(&self) -> &Chain {
-        &self.chain
+impl Names<'_> {
+    #[inline]
+    fn record_sample(&self, id: SeriesId, sample: &Sample, log: &mut SegmentEncoder) {
+        if !log.is_declared(id.0) {
+            let place = &self.places[id.0 as usize];
+            log.declare(id.0, &self.tree.path(place.level), &self.metrics.get(place.metric).name);
+        }
+        log.sample(id.0, sample.time, sample.value);
     }
 }
 
@@ -52,7 +55,9 @@ pub struct Applied {
 pub struct Shard {
     metrics: Arc<Metrics>,
     tree: Tree,
-    series: Chunks<Series>,
+    /// By number of the series, as the next.
+    chains: Chunks<Chain>,
+    places: Chunks<Place>,
     pool: Pool,
     /// By sending core: the series behind its numbers.
     links: Vec<Chunks<SeriesId>>,
@@ -70,7 +75,8 @@ impl Shard {
         Self {
             metrics,
             tree: Tree::default(),
-            series: Chunks::default(),
+            chains: Chunks::default(),
+            places: Chunks::default(),
             pool: Pool::default(),
             links: (0..cores).map(|_| Chunks::default()).collect(),
             retention_seconds,
@@ -112,10 +118,10 @@ impl Shard {
         self.tree.take_changed_hosts()
     }
 
-    /// The series of this number.
+    /// The data of the series of this number.
     #[must_use]
-    pub fn series(&self, id: SeriesId) -> &Series {
-        &self.series[id.0 as usize]
+    pub fn chain(&self, id: SeriesId) -> &Chain {
+        &self.chains[id.0 as usize]
     }
 
     /// The memory of the series' values: what a read of a chain needs.
@@ -127,7 +133,10 @@ impl Shard {
     /// How many bytes it holds, without tree and links.
     #[must_use]
     pub fn memory_bytes(&self) -> MemoryBytes {
-        MemoryBytes { series: (self.series.len() * size_of::<Series>()) as u64, ..self.pool.bytes() }
+        MemoryBytes {
+            series: (self.chains.len() * (size_of::<Chain>() + size_of::<Place>())) as u64,
+            ..self.pool.bytes()
+        }
     }
 
     /// How many bytes are in use, for the cap on memory. Pieces of pages that are free do not count: buffers that are freed
@@ -149,31 +158,50 @@ impl Shard {
         source: usize,
         batch: &Batch,
         now: i64,
-        mut log: Option<&mut SegmentEncoder>,
+        log: Option<&mut SegmentEncoder>,
     ) -> Applied {
         self.declare_all(source, batch);
         let oldest = now.saturating_sub(self.retention_seconds);
+        // Two loops instead of a question per sample.
+        match log {
+            Some(log) => self.store(source, &batch.samples, oldest, |names, id, sample| {
+                names.record_sample(id, sample, log);
+            }),
+            None => self.store(source, &batch.samples, oldest, |_, _, _| {}),
+        }
+    }
+
+    /// Stores samples of core `source`, and hands on those that were.
+    #[inline]
+    fn store(
+        &mut self,
+        source: usize,
+        samples: &[Sample],
+        oldest: i64,
+        mut stored: impl FnMut(&Names<'_>, SeriesId, &Sample),
+    ) -> Applied {
         let mut applied = Applied::default();
         let links = &self.links[source];
-        for sample in &batch.samples {
+        for sample in samples {
             let id = links[sample.link as usize];
-            let Some(series) = self.series.get_mut(id.0 as usize) else {
+            let Some(chain) = self.chains.get_mut(id.0 as usize) else {
                 applied.beyond_limit += 1;
                 continue;
             };
-            let was_empty = series.chain.is_empty();
-            if series.chain.write(sample.time, sample.value, oldest, &mut self.pool) == Written::TooOld {
-                applied.too_old += 1;
-                continue;
+            if !chain.write_next(sample.time, sample.value, &mut self.pool) {
+                let was_empty = chain.is_empty();
+                if chain.write_elsewhere(sample.time, sample.value, oldest, &mut self.pool) == Written::TooOld
+                {
+                    applied.too_old += 1;
+                    continue;
+                }
+                if was_empty {
+                    self.tree.gained_data(self.places[id.0 as usize].level);
+                }
             }
-            applied.stored += 1;
-            if was_empty {
-                self.tree.gained_data(series.level);
-            }
-            if let Some(log) = &mut log {
-                self.record_sample(id, sample.time, sample.value, log);
-            }
+            stored(&Names { metrics: &self.metrics, tree: &self.tree, places: &self.places }, id, sample);
         }
+        applied.stored = samples.len() as u64 - applied.too_old - applied.beyond_limit;
         applied
     }
 
@@ -187,22 +215,13 @@ impl Shard {
 
     /// Records a batch that was applied before in another segment of the log.
     pub fn record(&self, source: usize, batch: &Batch, log: &mut SegmentEncoder) {
+        let names = Names { metrics: &self.metrics, tree: &self.tree, places: &self.places };
         for sample in &batch.samples {
             let id = self.links[source][sample.link as usize];
-            if id == REFUSED {
-                continue;
+            if id != REFUSED {
+                names.record_sample(id, sample, log);
             }
-            self.record_sample(id, sample.time, sample.value, log);
         }
-    }
-
-    #[inline]
-    fn record_sample(&self, id: SeriesId, time: i64, value: f64, log: &mut SegmentEncoder) {
-        if !log.is_declared(id.0) {
-            let series = self.series(id);
-            log.declare(id.0, &self.tree.path(series.level), &self.metrics.get(series.metric).name);
-        }
-        log.sample(id.0, time, value);
     }
 
     /// The series of a metric at a path of names, created if it is missing, whatever the budget: what was
@@ -223,20 +242,20 @@ impl Shard {
     /// Stores a sample that was acknowledged in an earlier life, however late it is; `run_start`: it is the first
     /// of a saved run.
     pub(crate) fn load(&mut self, id: SeriesId, time: i64, value: f64, run_start: bool) {
-        let series = &mut self.series[id.0 as usize];
-        let was_empty = series.chain.is_empty();
+        let chain = &mut self.chains[id.0 as usize];
+        let was_empty = chain.is_empty();
         if run_start {
-            series.chain.write_run_start(time, value, &mut self.pool);
+            chain.write_run_start(time, value, &mut self.pool);
         } else {
-            series.chain.write(time, value, i64::MIN, &mut self.pool);
+            chain.write(time, value, i64::MIN, &mut self.pool);
         }
         if was_empty {
-            self.tree.gained_data(series.level);
+            self.tree.gained_data(self.places[id.0 as usize].level);
         }
     }
 
     pub(super) fn chain_mut(&mut self, id: SeriesId) -> &mut Chain {
-        &mut self.series[id.0 as usize].chain
+        &mut self.chains[id.0 as usize]
     }
 
     /// A series that is missing is created if `may_create` lets it.
@@ -256,7 +275,8 @@ impl Shard {
         let level = level.unwrap_or_else(|| self.tree.declare_level(path));
         let id = self.tree.declare_series(level, metric);
         let frequency = self.metrics.get(metric).frequency;
-        self.series.push(Series { level, metric, chain: Chain::new(frequency) });
+        self.chains.push(Chain::new(frequency));
+        self.places.push(Place { level, metric });
         Some(id)
     }
 
@@ -275,7 +295,7 @@ impl Shard {
         let mut freed = 0;
         for index in 0..self.tree.level(level).series().len() {
             let (_, id) = self.tree.level(level).series()[index];
-            let chain = &mut self.series[id.0 as usize].chain;
+            let chain = &mut self.chains[id.0 as usize];
             if chain.is_empty() || (saved_only && chain.has_unsaved_before(to)) {
                 continue;
             }

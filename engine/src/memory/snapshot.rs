@@ -142,7 +142,7 @@ impl<S: SnapshotSink> Walk<S> {
 
     /// Encodes what is unsaved of a series and hands it over; returns how many slots that were.
     fn take_series(&mut self, shard: &mut Shard, metric: MetricId, id: SeriesId) -> usize {
-        let chain = shard.series(id).chain();
+        let chain = shard.chain(id);
         let mut slots = 0;
         for (index, run) in chain.unsaved_runs().iter().enumerate() {
             if index == self.encoders.len() {

@@ -4,7 +4,7 @@
 //! follow each other on one grid share a run; a gap or a shift of the grid begins the next, which goes into
 //! a snapshot of its own. So what is loaded again stands at the times where it was.
 
-use super::buffer::{Buffer, Unsaved};
+use super::buffer::{BufferView, Unsaved};
 use super::chain::Chain;
 use super::pool::Pool;
 
@@ -14,7 +14,7 @@ pub struct UnsavedRun<'a> {
     /// The time that stands for the first slot, in seconds.
     pub start: i64,
     /// The slots in order, as they lie in the buffers.
-    slots: Vec<(&'a Buffer, Unsaved)>,
+    slots: Vec<(BufferView<'a>, Unsaved)>,
 }
 
 impl UnsavedRun<'_> {
@@ -86,10 +86,9 @@ impl Chain {
 
     /// Takes everything as saved; remembers in `handed_over` what was not.
     pub fn hand_over(&mut self, mut handed_over: impl FnMut(HandedOver)) {
-        self.for_each_buffer_mut(|buffer| {
-            if !buffer.unsaved.is_empty() {
-                handed_over(HandedOver { buffer_start: buffer.start, slots: buffer.unsaved });
-                buffer.unsaved = Unsaved::default();
+        self.for_each_unsaved_mut(|buffer_start, _, unsaved| {
+            if !unsaved.is_empty() {
+                handed_over(HandedOver { buffer_start, slots: std::mem::take(unsaved) });
             }
         });
     }
@@ -98,14 +97,14 @@ impl Chain {
     pub fn take_back(&mut self, handed_over: HandedOver) {
         let frequency = self.frequency();
         let start = handed_over.buffer_start;
-        self.for_each_buffer_mut(|buffer| {
+        self.for_each_unsaved_mut(|buffer_start, buffer_slots, unsaved| {
             // The buffer may have been extended towards the past meanwhile.
-            let shift = usize::try_from((start - buffer.start).div_euclid(frequency)).unwrap_or(usize::MAX);
+            let shift = usize::try_from((start - buffer_start).div_euclid(frequency)).unwrap_or(usize::MAX);
             let slots = handed_over.slots.slots();
-            let to = shift.saturating_add(slots.end).min(buffer.len());
+            let to = shift.saturating_add(slots.end).min(buffer_slots);
             let from = shift.saturating_add(slots.start);
             if from < to {
-                buffer.unsaved.join(Unsaved::new(from, to));
+                unsaved.join(Unsaved::new(from, to));
             }
         });
     }

@@ -48,7 +48,7 @@ pub fn count_values(shard: &Shard, row: RowRequest<'_>, scratch: &mut Scratch) -
     if error {
         return 1;
     }
-    let chains = scratch.series.iter().map(|&series| shard.series(series).chain());
+    let chains = scratch.series.iter().map(|&series| shard.chain(series));
     let Some(span) = aggregate::span(chains, request.from, request.to) else { return 1 };
     let values = if request.with_data { span.values as u64 } else { 0 };
     1 + values + padding(request, span.from, metric.frequency)
@@ -97,7 +97,7 @@ struct Row<'a> {
 impl Row<'_> {
     fn push_metric(&self, shard: &Shard, id: MetricId, scratch: &mut Scratch, text: &mut Text) -> bool {
         let Metric { frequency, aggregation, .. } = *shard.metrics().get(id);
-        let chains = scratch.series.iter().map(|&series| shard.series(series).chain());
+        let chains = scratch.series.iter().map(|&series| shard.chain(series));
         let span = match aggregate::read(
             chains,
             aggregation,

@@ -80,7 +80,7 @@ pub fn find_series(
 /// The level's own series, or those of all levels below it.
 fn below(shard: &Shard, level: LevelId, metric: MetricId, found: &mut Vec<SeriesId>) {
     if let Some(series) = shard.tree().series(level, metric)
-        && !shard.series(series).chain().is_empty()
+        && !shard.chain(series).is_empty()
     {
         found.push(series);
         return;

@@ -32,7 +32,7 @@ pub fn count(shard: &Shard, host: LevelId) -> HostCounts {
     let (mut counts, mut values) = (HostCounts::default(), Vec::new());
     for_each_series(shard, host, &mut Vec::new(), &mut |_, _, id| {
         let mut samples = 0;
-        for run in shard.series(id).chain().unsaved_runs() {
+        for run in shard.chain(id).unsaved_runs() {
             run.read(&mut values, shard.pool());
             samples += values.iter().filter(|value| !value.is_nan()).count() as u64;
         }
@@ -48,7 +48,7 @@ pub fn count(shard: &Shard, host: LevelId) -> HostCounts {
 pub fn impossible_time(shard: &Shard, host: LevelId) -> Option<i64> {
     let mut found = None;
     for_each_series(shard, host, &mut Vec::new(), &mut |_, _, id| {
-        let chain = shard.series(id).chain();
+        let chain = shard.chain(id);
         for run in chain.unsaved_runs() {
             let last = run.start + (run.len() as i64 - 1) * chain.frequency();
             found = found.or([run.start, last].into_iter().find(|time| time.abs() > TIME_SECONDS_MAX));
@@ -76,7 +76,7 @@ pub fn reference_log(shard: &Shard, host: LevelId) -> (Vec<u8>, Option<LeftOut>)
     let mut left_out: Option<LeftOut> = None;
     let mut values = Vec::new();
     for_each_series(shard, host, &mut Vec::new(), &mut |path, metric, id| {
-        let chain = shard.series(id).chain();
+        let chain = shard.chain(id);
         for run in chain.unsaved_runs() {
             let times = (0_i64..).map(|slot| run.start + slot * chain.frequency());
             run.read(&mut values, shard.pool());

@@ -44,7 +44,7 @@ impl Shards {
         let age = |shard: &Shard| {
             let level = shard.tree().children(shard.hosts()[0]).next().expect("it has one");
             let id = shard.tree().series(level, MetricId(0)).expect("it has one");
-            let oldest = shard.series(id).chain().buffers().next().expect("it holds data").first_write(10);
+            let oldest = shard.chain(id).buffers().next().expect("it holds data").first_write(10);
             NOW - oldest
         };
         self.shards.borrow().iter().map(age).collect()

@@ -48,18 +48,6 @@ pub fn replace(words: &mut [u64], at: usize, width: u32, code: u64) {
     }
 }
 
-/// Reads the code at bit `at`.
-///
-/// # Panics
-/// If the words end before it does.
-#[inline]
-#[must_use]
-pub fn get(words: &[u64], at: usize, width: u32) -> u64 {
-    let mut code = [0];
-    unpack(words, at, width, &mut code);
-    code[0]
-}
-
 /// Reads as many codes as `codes` has room for, from bit `at` on.
 ///
 /// # Panics
@@ -83,45 +71,45 @@ pub fn unpack(words: &[u64], at: usize, width: u32, codes: &mut [u64]) {
     }
 }
 
-/// Appends codes one after the other, a whole word at a time.
-#[derive(Debug)]
-pub struct Writer<'a> {
-    words: &'a mut [u64],
-    next: usize,
-    word: u64,
-    used: u32,
-    width: u32,
+/// Codes that are written at once.
+pub const GROUP_CODES: usize = 8;
+
+/// As [`append`], a group at once.
+///
+/// # Panics
+/// If the words end before it does.
+#[inline]
+pub fn append_group(words: &mut [u64], at: usize, width: u32, codes: &[u64; GROUP_CODES]) {
+    debug_assert!(codes.iter().all(|&code| code <= code_max(width)));
+    let pair = |index: usize| codes[index] | codes[index + 1] << width;
+    match width {
+        0 => {}
+        1..=16 => {
+            let four = |index| pair(index) | pair(index + 2) << (2 * width);
+            append_parts(words, at, 4 * width, [four(0), four(4)]);
+        }
+        17..=32 => append_parts(words, at, 2 * width, [pair(0), pair(2), pair(4), pair(6)]),
+        _ => append_parts(words, at, width, *codes),
+    }
 }
 
-impl<'a> Writer<'a> {
-    /// Writes codes of `width` bits from the beginning of `words`.
-    #[must_use]
-    pub fn new(words: &'a mut [u64], width: u32) -> Self {
-        Self { words, next: 0, word: 0, used: 0, width }
-    }
-
-    /// Writes one code.
-    ///
-    /// # Panics
-    /// If there is no room.
-    #[inline]
-    pub fn push(&mut self, code: u64) {
-        debug_assert!(code <= code_max(self.width));
-        self.word |= code << self.used;
-        self.used += self.width;
-        if self.used >= 64 {
-            self.words[self.next] = self.word;
-            self.next += 1;
-            self.used -= 64;
-            self.word = code.checked_shr(self.width - self.used).unwrap_or(0);
+/// Writes parts of as many bits, a whole word at a time.
+#[inline]
+fn append_parts<const N: usize>(words: &mut [u64], at: usize, width: u32, parts: [u64; N]) {
+    let (mut index, mut used) = (at / 64, (at % 64) as u32);
+    let mut word = if used == 0 { 0 } else { words[index] & code_max(used) };
+    for part in parts {
+        word |= part << used;
+        used += width;
+        if used >= 64 {
+            words[index] = word;
+            index += 1;
+            used -= 64;
+            word = if used == 0 { 0 } else { part >> (width - used) };
         }
     }
-
-    /// Writes what is left.
-    pub fn finish(self) {
-        if self.used > 0 {
-            self.words[self.next] = self.word;
-        }
+    if used > 0 {
+        words[index] = word;
     }
 }
 
@@ -148,10 +136,14 @@ mod tests {
             for (index, &code) in codes.iter().enumerate() {
                 append(&mut appended, index * width as usize, width, code);
             }
-            let mut written = vec![0; appended.len()];
-            let mut writer = Writer::new(&mut written, width);
-            codes.iter().for_each(|&code| writer.push(code));
-            writer.finish();
+            // The first two stand alone, so that groups begin anywhere in a word.
+            let mut written = vec![u64::MAX; appended.len()];
+            for (index, &code) in codes[..2].iter().enumerate() {
+                append(&mut written, index * width as usize, width, code);
+            }
+            for (index, group) in codes[2..].as_chunks().0.iter().enumerate() {
+                append_group(&mut written, (2 + index * GROUP_CODES) * width as usize, width, group);
+            }
             for from in [0, 1, 63, 64, 129] {
                 let mut found = vec![0; codes.len() - from];
                 unpack(&appended, from * width as usize, width, &mut found);
@@ -167,9 +159,9 @@ mod tests {
         for width in 0..=64 {
             let mut expected = codes(width);
             let mut words = vec![0; words_for(expected.len(), width)];
-            let mut writer = Writer::new(&mut words, width);
-            expected.iter().for_each(|&code| writer.push(code));
-            writer.finish();
+            for (index, &code) in expected.iter().enumerate() {
+                append(&mut words, index * width as usize, width, code);
+            }
             for index in [0, 1, 2, 64, 65, 128, 129] {
                 expected[index] = !expected[index] & code_max(width);
                 replace(&mut words, index * width as usize, width, expected[index]);

@@ -4,7 +4,7 @@
 //! the last block may be shorter. Whole chunks take whole words at every width, so blocks begin at words. The string does
 //! not say how many slots it has: the buffer does.
 
-use super::bits::{self, Writer, words_for};
+use super::bits::{self, GROUP_CODES, words_for};
 use super::parameters::Parameters;
 use super::plan::{Slack, plan};
 use crate::limits::BUFFER_SLOTS;
@@ -65,31 +65,62 @@ impl Block {
         self.codes_at() + words_for(self.slots, self.parameters.width.into())
     }
 
-    /// Unpacks the slots `from` (of the buffer) and following ones, as many as there is room for; returns the last integer.
-    fn unpack(&self, words: &[u64], from: usize, values: &mut [f64]) -> u64 {
-        let mut codes = [0; CHUNK_SLOTS];
+    /// Unpacks the slots `from` (of the buffer) and following ones, as many as there is room for.
+    fn unpack(&self, words: &[u64], from: usize, values: &mut [f64]) {
         let Parameters { transform, is_delta, width, base, .. } = self.parameters;
-        let width = u32::from(width);
-        let words = &words[self.codes_at()..];
         let skipped = from - self.first_slot;
-        if !is_delta {
-            for (chunk, values) in values.chunks_mut(CHUNK_SLOTS).enumerate() {
-                let codes = &mut codes[..values.len()];
-                bits::unpack(words, (skipped + chunk * CHUNK_SLOTS) * width as usize, width, codes);
-                transform.values(codes, base, self.parameters.missing(), values);
-            }
-            return 0;
-        }
-        let mut integer = self.before;
-        let mut slot = 0;
-        let end = skipped + values.len();
-        while slot < end {
+        if is_delta {
             // Differences are added up from the block's beginning, also over slots nobody asked for.
-            let until = if slot < skipped { skipped } else { end };
-            let count = (until - slot).min(CHUNK_SLOTS);
-            let codes = &mut codes[..count];
-            bits::unpack(words, slot * width as usize, width, codes);
+            let before = self.before.wrapping_add(self.sum(words, 0, skipped));
+            return self.unpack_differences(words, skipped, before, values);
+        }
+        let mut codes = [0; CHUNK_SLOTS];
+        let words = &words[self.codes_at()..];
+        for (chunk, values) in values.chunks_mut(CHUNK_SLOTS).enumerate() {
+            let codes = &mut codes[..values.len()];
+            bits::unpack(words, (skipped + chunk * CHUNK_SLOTS) * usize::from(width), width.into(), codes);
+            transform.values(codes, base, self.parameters.missing(), values);
+        }
+    }
+
+    /// Unpacks the first slots of the last ones, `slots` of them, as many as there is room for; `last` is the integer of the
+    /// last slot of all. Differences are taken back from there, so what is before costs nothing.
+    pub(super) fn unpack_near_end(&self, words: &[u64], slots: usize, last: u64, values: &mut [f64]) {
+        let first = self.slots - slots;
+        if self.parameters.is_delta {
+            let before = last.wrapping_sub(self.sum(words, first, slots));
+            self.unpack_differences(words, first, before, values);
+        } else {
+            self.unpack(words, self.first_slot + first, values);
+        }
+    }
+
+    /// What the differences of some slots come to; the first of them is the block's `slot`.
+    fn sum(&self, words: &[u64], slot: usize, slots: usize) -> u64 {
+        let Parameters { width, base, .. } = self.parameters;
+        let mut codes = [0; CHUNK_SLOTS];
+        let mut sum = 0u64;
+        for at in (0..slots).step_by(CHUNK_SLOTS) {
+            let codes = &mut codes[..(slots - at).min(CHUNK_SLOTS)];
+            bits::unpack(&words[self.codes_at()..], (slot + at) * usize::from(width), width.into(), codes);
             let missing = self.parameters.missing();
+            for &code in codes.iter().filter(|&&code| missing != Some(code)) {
+                sum = sum.wrapping_add(base).wrapping_add(code);
+            }
+        }
+        sum
+    }
+
+    /// Unpacks differences from the block's `slot` on, before which the integer is this.
+    fn unpack_differences(&self, words: &[u64], slot: usize, before: u64, values: &mut [f64]) {
+        let Parameters { transform, width, base, .. } = self.parameters;
+        let missing = self.parameters.missing();
+        let mut integer = before;
+        let mut codes = [0; CHUNK_SLOTS];
+        for (chunk, values) in values.chunks_mut(CHUNK_SLOTS).enumerate() {
+            let codes = &mut codes[..values.len()];
+            let at = (slot + chunk * CHUNK_SLOTS) * usize::from(width);
+            bits::unpack(&words[self.codes_at()..], at, width.into(), codes);
             for code in codes.iter_mut() {
                 if missing == Some(*code) {
                     *code = MISSING;
@@ -98,22 +129,14 @@ impl Block {
                     *code = integer;
                 }
             }
-            if slot >= skipped {
-                let values = &mut values[slot - skipped..][..count];
-                transform.values(codes, 0, missing.map(|_| MISSING), values);
-            }
-            slot += count;
+            transform.values(codes, 0, missing.map(|_| MISSING), values);
         }
-        integer
     }
 
     /// The integer of the last slot that is not missing; 0 unless the codes are of differences.
     #[must_use]
     pub fn last_integer(&self, words: &[u64]) -> u64 {
-        if !self.parameters.is_delta {
-            return 0;
-        }
-        self.unpack(words, self.first_slot, &mut [0.0; BUFFER_SLOTS][..self.slots])
+        if self.parameters.is_delta { self.before.wrapping_add(self.sum(words, 0, self.slots)) } else { 0 }
     }
 }
 
@@ -177,13 +200,34 @@ pub fn write_block(parameters: Parameters, chunks: usize, values: &[f64], words:
     let first = values.iter().find(|value| !value.is_nan()).and_then(|&value| transform.integer(value));
     let mut before = first.unwrap_or(0).wrapping_sub(parameters.base);
     parameters.write_header(chunks, before, words);
-    let width = u32::from(parameters.width);
-    let mut writer = Writer::new(&mut words[parameters.header_words()..], width);
-    for &value in values {
-        writer.push(parameters.code(value, &mut before).expect("the parameters are for these values"));
-    }
-    writer.finish();
+    let codes = &mut words[parameters.header_words()..];
+    append(codes, 0, parameters, values, &mut before).expect("the parameters are for these values");
     (size_words(parameters, values.len()), before)
+}
+
+/// Writes the codes of values behind others that end at bit `at`; `None` if one does not fit. `before` is the integer
+/// before the first one and becomes that of the last.
+///
+/// # Panics
+/// If there is no room: a bug.
+pub fn append(
+    words: &mut [u64],
+    mut at: usize,
+    parameters: Parameters,
+    values: &[f64],
+    before: &mut u64,
+) -> Option<()> {
+    let width = u32::from(parameters.width);
+    let (groups, rest) = values.as_chunks::<GROUP_CODES>();
+    for group in groups {
+        bits::append_group(words, at, width, &parameters.codes(group, before)?);
+        at += width as usize * GROUP_CODES;
+    }
+    for &value in rest {
+        bits::append(words, at, width, parameters.code(value, before)?);
+        at += width as usize;
+    }
+    Some(())
 }
 
 /// Says of how many full chunks the block is whose header is at word `at`, now that it is not the last.

@@ -1,6 +1,6 @@
 //! How the integers of one block become codes of a few bits.
 
-use super::bits::code_max;
+use super::bits::{GROUP_CODES, code_max};
 use super::transform::Transform;
 
 /// The parameters of a block. The code of a value is its integer, or how much that is more than the integer before, less
@@ -53,6 +53,44 @@ impl Parameters {
             return Some(code);
         }
         None
+    }
+
+    /// The codes of a group; `before` is as with [`Self::code`], but changes only if all fit.
+    #[inline]
+    #[must_use]
+    pub fn codes(self, values: &[f64; GROUP_CODES], before: &mut u64) -> Option<[u64; GROUP_CODES]> {
+        let Some(integers) = self.transform.integers(values) else {
+            return if self.has_missing { self.codes_one_by_one(values, before) } else { None };
+        };
+        let mut codes = integers;
+        if self.is_delta {
+            codes[0] = codes[0].wrapping_sub(*before);
+            for (code, pair) in codes[1..].iter_mut().zip(integers.windows(2)) {
+                *code = pair[1].wrapping_sub(pair[0]);
+            }
+        }
+        let mut ones = 0;
+        for code in &mut codes {
+            *code = code.wrapping_sub(self.base);
+            ones |= *code;
+        }
+        let highest = code_max(self.width.into());
+        if ones > highest || (self.has_missing && codes.contains(&highest)) {
+            return None;
+        }
+        *before = integers[GROUP_CODES - 1];
+        Some(codes)
+    }
+
+    #[inline(never)]
+    fn codes_one_by_one(self, values: &[f64; GROUP_CODES], before: &mut u64) -> Option<[u64; GROUP_CODES]> {
+        let mut last = *before;
+        let mut codes = [0; GROUP_CODES];
+        for (code, &value) in codes.iter_mut().zip(values) {
+            *code = self.code(value, &mut last)?;
+        }
+        *before = last;
+        Some(codes)
     }
 
     /// Words of a block's header: one, and one each for a base of more than 32 bits and for what differences begin with.

@@ -1,5 +1,6 @@
 //! Choosing the parameters for given values.
 
+use super::bits::GROUP_CODES;
 use super::blocks::CHUNK_SLOTS;
 use super::parameters::Parameters;
 use super::transform::{DECIMALS_MAX, Transform};
@@ -9,9 +10,15 @@ use super::transform::{DECIMALS_MAX, Transform};
 pub enum Slack {
     /// As narrow as it goes.
     None,
-    /// An eighth of the range more: a value that is a bit further out should not need another plan.
+    /// An eighth of the range more, or from zero on: a value that is a bit further out should not need another plan.
     Some,
 }
+
+/// One decimal less makes integers smaller by this.
+pub(super) const DECIMAL_BASE: i64 = 10;
+
+/// Zero becomes the base if that leaves such a part of the range above the highest.
+const ZERO_PART: u64 = 32;
 
 /// Integers so wide are compared with the bits of the values, which may be narrower.
 const DECIMAL_BITS_GOOD: u32 = 20;
@@ -69,16 +76,24 @@ fn choice(
     has_missing: bool,
     slack: Slack,
 ) -> Parameters {
+    // Zero is a bound of many series, and a few values seldom come near enough to either of their bounds.
+    let is_near_zero = range.below == range.lowest && range.lowest <= range.range / 2;
     let with_slack = match slack {
+        Slack::Some if is_near_zero => {
+            let highest = range.lowest + range.range;
+            highest.saturating_add(highest / ZERO_PART)
+        }
         Slack::Some => range.range.saturating_add(range.range / 8),
         Slack::None => range.range,
     };
     // One code more for what is missing; one alone takes no bits.
     let highest = with_slack.saturating_add(u64::from(has_missing));
     let width = 64 - highest.leading_zeros();
-    // What the width offers beyond the range is shared by both sides.
     let spare = super::bits::code_max(width) - range.range - u64::from(has_missing);
-    let base = range.lowest.wrapping_sub((spare / 2).min(range.below));
+    // What the width offers beyond the range is shared by both sides, unless it reaches down to zero.
+    let to_zero = range.lowest <= spare.saturating_sub(range.range / ZERO_PART);
+    let below = if range.below == range.lowest && to_zero { spare } else { spare / 2 };
+    let base = range.lowest.wrapping_sub(below.min(range.below));
     Parameters { transform, is_delta, has_missing, width: width as u8, base }
 }
 
@@ -106,40 +121,66 @@ impl Range {
     }
 }
 
+/// What integers there are.
 #[derive(Clone, Copy, Debug)]
-struct Survey {
+pub(super) struct Survey {
     integers: Range,
     differences: Range,
 }
 
+impl Survey {
+    pub(super) const EMPTY: Self = Self { integers: Range::EMPTY, differences: Range::EMPTY };
+
+    /// The fewest bits that integers or differences take.
+    pub(super) fn bits_min(&self) -> u32 {
+        let range = self.integers.unsigned().range.min(self.differences.unsigned().range);
+        64 - range.leading_zeros()
+    }
+
+    /// Adds one; `before` is the one before it, and becomes this.
+    #[inline]
+    pub(super) fn add(&mut self, integer: u64, before: &mut Option<i64>) {
+        let integer = integer as i64;
+        self.integers.add(integer);
+        if let Some(before) = before.replace(integer) {
+            self.differences.add(integer.wrapping_sub(before));
+        }
+    }
+}
+
 /// The least decimals that all values have, and their integers; `None` if there are none.
 fn survey_decimals(values: &[f64]) -> Option<(Transform, Survey)> {
-    let mut decimals = 0;
+    let first = values.iter().find(|value| !value.is_nan()).copied().unwrap_or(0.0);
+    let mut decimals = least_decimals(first, 0)?;
     'again: loop {
         let transform = Transform::Decimal(decimals);
-        let mut survey = Survey { integers: Range::EMPTY, differences: Range::EMPTY };
+        let mut survey = Survey::EMPTY;
         let mut before = None;
-        for &value in values {
-            let Some(integer) = transform.integer(value) else {
-                if value.is_nan() {
-                    continue;
-                }
-                while Transform::Decimal(decimals).integer(value).is_none() {
-                    decimals += 1;
-                    if decimals > DECIMALS_MAX {
-                        return None;
+        for group in values.chunks(GROUP_CODES) {
+            if let Ok(group) = group.try_into()
+                && let Some(integers) = transform.integers::<GROUP_CODES>(group)
+            {
+                integers.iter().for_each(|&integer| survey.add(integer, &mut before));
+                continue;
+            }
+            for &value in group {
+                let Some(integer) = transform.integer(value) else {
+                    if value.is_nan() {
+                        continue;
                     }
-                }
-                continue 'again;
-            };
-            let integer = integer as i64;
-            survey.integers.add(integer);
-            if let Some(before) = before.replace(integer) {
-                survey.differences.add(integer - before);
+                    decimals = least_decimals(value, decimals + 1)?;
+                    continue 'again;
+                };
+                survey.add(integer, &mut before);
             }
         }
         return Some((transform, survey));
     }
+}
+
+/// The least decimals that a value has, at least so many; `None` if it is no decimal.
+fn least_decimals(value: f64, at_least: u8) -> Option<u8> {
+    (at_least..=DECIMALS_MAX).find(|&decimals| Transform::Decimal(decimals).integer(value).is_some())
 }
 
 /// The most zeros that all values end with, and the range of what is before them.

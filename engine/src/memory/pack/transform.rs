@@ -11,7 +11,10 @@ const SCALES: [f64; 16] =
 const ROUNDING: f64 = 6_755_399_441_055_744.0;
 const ROUNDING_BITS: u64 = ROUNDING.to_bits();
 const INTEGER_MAX: u64 = 1 << 51;
+/// From -[`INTEGER_MAX`] to below [`INTEGER_MAX`].
+const INTEGER_RANGE_BITS: u32 = 52;
 
+const _: () = assert!(1 << INTEGER_RANGE_BITS == 2 * INTEGER_MAX);
 const _: () = assert!((DECIMALS_MAX as usize) < SCALES.len());
 
 /// How a value other than NaN becomes an integer. Integers may be negative, in two's complement.
@@ -46,6 +49,36 @@ impl Transform {
                 (integer << (shift & 63) == bits).then_some(integer)
             }
         }
+    }
+
+    /// The integers of several values; `None` if a value could not be told from its integer, or is NaN.
+    ///
+    /// One answer for all of them: that is what a compiler makes vector instructions of.
+    #[inline]
+    #[must_use]
+    pub fn integers<const N: usize>(self, values: &[f64; N]) -> Option<[u64; N]> {
+        let mut integers = [0; N];
+        let mut wrong = 0;
+        match self {
+            Self::Decimal(decimals) => {
+                let scale = SCALES[usize::from(decimals & 15)];
+                for (integer, &value) in integers.iter_mut().zip(values) {
+                    let rounded = value * scale + ROUNDING;
+                    *integer = rounded.to_bits().wrapping_sub(ROUNDING_BITS);
+                    let again = (rounded - ROUNDING) / scale;
+                    wrong |= (again.to_bits() ^ value.to_bits())
+                        | integer.wrapping_add(INTEGER_MAX) >> INTEGER_RANGE_BITS;
+                }
+            }
+            Self::Bits(shift) => {
+                let low = (1 << (shift & 63)) - 1;
+                for (integer, &value) in integers.iter_mut().zip(values) {
+                    *integer = value.to_bits() >> (shift & 63);
+                    wrong |= value.to_bits() & low | if value.is_nan() { u64::MAX } else { 0 };
+                }
+            }
+        }
+        (wrong == 0).then_some(integers)
     }
 
     /// The values of integers, in place of them. `codes[i] + base` is the integer; `missing` is the code of a
@@ -112,6 +145,7 @@ mod tests {
                 let value: f64 = text.parse().unwrap();
                 let transform = Transform::Decimal(decimals);
                 assert_eq!(transform.integer(value), Some(integer as u64), "{text}");
+                assert_eq!(transform.integers(&[0.0, value]), Some([0, integer as u64]), "{text}");
                 assert_eq!(back(transform, integer as u64).to_bits(), value.to_bits(), "{text}");
             }
         }
@@ -136,8 +170,12 @@ mod tests {
         ];
         for value in all {
             assert_eq!(Transform::Decimal(2).integer(value), None, "{value}");
+            assert_eq!(Transform::Decimal(2).integers(&[0.25, value]), None, "{value}");
         }
         assert_eq!(Transform::Bits(29).integer(0.1), None);
+        assert_eq!(Transform::Bits(29).integers(&[0.5, 0.1]), None);
+        assert_eq!(Transform::Bits(0).integers(&[0.5, f64::NAN]), None);
+        assert_eq!(Transform::Bits(0).integers(&[0.5, -0.0]), Some([0.5f64.to_bits(), 1 << 63]));
         assert_eq!(Transform::Bits(29).integer(f64::from(0.1f32)).map(|bits| bits >> 35), Some(0));
     }
 

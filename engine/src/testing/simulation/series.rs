@@ -90,7 +90,7 @@ impl Population {
             let path = shard.tree().path(level);
             for &(metric, id) in shard.tree().level(level).series() {
                 let name = &*self.metrics.get(metric).name;
-                let chain = shard.series(id).chain();
+                let chain = shard.chain(id);
                 let index =
                     self.by_name.iter().find(|((known, metric), _)| *known == path && *metric == name);
                 let Some((_, &index)) = index else {
