@@ -17,7 +17,7 @@ use engine::series::directory::{Directory, HostPublisher};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::api::Api;
+use crate::access::Access;
 use crate::cleanup;
 use crate::command_line::CommandLine;
 use crate::core::checkpoint::Checkpoints;
@@ -28,16 +28,15 @@ use crate::core::{
     upkeep::{self, CheckpointsDue},
 };
 use crate::durable::RealPlatform;
+use crate::front::Front;
 use crate::listen::connections::{ConnectionLimits, ConnectionTable};
-use crate::listen::http::{self, HttpLimits};
-use crate::listen::tcp;
+use crate::listen::tls::{Handshakes, Tls};
+use crate::privileges::Identity;
 use crate::recover;
 use crate::runtime::{self, CoreThread, Listener, StopFlag};
-use crate::settings::{Cleanup, Settings, resolve};
+use crate::settings::{Cleanup, Main, Settings, resolve};
 use crate::telemetry::{self, critical};
 
-/// From the first to the last byte of a request's head.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the start waits for a port that is in use.
 const BIND_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time between two attempts.
@@ -75,18 +74,18 @@ fn run(settings: Settings) -> Result<(), String> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(text)?;
     settings.notes.iter().for_each(|note| tracing::warn!("{note}"));
     warn_unfinished(&settings);
-    runtime::probe().map_err(|error| error.to_string())?;
+    let tls = load_tls(&settings.main)?;
     let cpus = cpus(&settings).map_err(text)?;
-    let _lock = lock(&settings.metric_store.wal.directory)?;
-    let listeners = bind_all(&settings, cpus.len())?;
+    let (listeners, _lock) = acquire(&settings, cpus.len())?;
     let loaded = recover::load(&settings, cpus.len(), clock_seconds())?;
 
     let stop = StopFlag::new();
-    let threads = start_cores(&Arc::new(settings), &cpus, listeners, loaded, &stop).map_err(text)?;
+    let threads =
+        start_cores(&Arc::new(settings), &cpus, listeners, loaded, tls.as_ref(), &stop).map_err(text)?;
     notify("READY=1");
     for signal in signals.forever() {
         if signal == SIGHUP {
-            tracing::info!("SIGHUP: there is nothing to read again");
+            read_again(tls.as_ref());
             continue;
         }
         tracing::info!("signal {signal}: stopping");
@@ -102,9 +101,71 @@ fn run(settings: Settings) -> Result<(), String> {
     Ok(())
 }
 
+/// Ports, privileges, rings and the lock on the data, in the order that works: ports may need root, everything made
+/// later should be the user's.
+fn acquire(settings: &Settings, cores: usize) -> Result<(Vec<CoreListeners>, File), String> {
+    let probe = || runtime::probe().map_err(|error| error.to_string());
+    let directory = &settings.metric_store.wal.directory;
+    let Some(identity) = identity(&settings.main)? else {
+        probe()?;
+        let lock = lock(directory)?;
+        return Ok((bind_all(settings, cores)?, lock));
+    };
+    let listeners = bind_all(settings, cores)?;
+    become_user(&identity, settings)?;
+    probe()?;
+    Ok((listeners, lock(directory)?))
+}
+
+/// Whom `main.user` and `main.group` name.
+fn identity(main: &Main) -> Result<Option<Identity>, String> {
+    Identity::find(main.user.as_deref(), main.group.as_deref()).map_err(|error| error.to_string())
+}
+
+/// Drops privileges and looks at what is left.
+fn become_user(identity: &Identity, settings: &Settings) -> Result<(), String> {
+    let (main, store) = (&settings.main, &settings.metric_store);
+    let archive = match &store.cleanup {
+        Cleanup::Archive { directory } => Some(directory.as_path()),
+        Cleanup::Delete => None,
+    };
+    identity
+        .assume()
+        .and_then(|()| identity.check_data(&store.checkpoints.directory, &store.wal.directory, archive))
+        .map_err(|error| error.to_string())?;
+    tracing::info!("running as {identity}");
+    for file in [&main.https_cert_file, &main.https_key_file].into_iter().flatten() {
+        if let Err(error) = File::open(file) {
+            tracing::warn!(
+                "{} cannot be read by {identity}, so SIGHUP will not renew the certificate: {error}",
+                file.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The certificates, if both files are named.
+fn load_tls(main: &Main) -> Result<Option<Tls>, String> {
+    let (Some(cert), Some(key)) = (&main.https_cert_file, &main.https_key_file) else { return Ok(None) };
+    Tls::load(cert, key).map(Some).map_err(|error| error.to_string())
+}
+
+/// SIGHUP.
+fn read_again(tls: Option<&Tls>) {
+    match tls.map(Tls::reload) {
+        None => tracing::info!("SIGHUP: there is nothing to read again"),
+        Some(Ok(())) => tracing::info!("SIGHUP: new connections get the certificate as it is now"),
+        Some(Err(error)) => tracing::error!("SIGHUP: the certificate stays as it was: {error}"),
+    }
+}
+
 /// `-cleanup-checkpoints`: one round, on data that no daemon is running on.
 fn clean_up(settings: &Settings) -> Result<(), String> {
     settings.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    if let Some(identity) = identity(&settings.main)? {
+        become_user(&identity, settings)?;
+    }
     runtime::probe().map_err(|error| error.to_string())?;
     let _lock = lock(&settings.metric_store.wal.directory)?;
     cleanup::once(&settings.metric_store)
@@ -120,18 +181,6 @@ fn notify(state: &str) {
 
 /// What is configured, but not built yet, must not be taken for granted.
 fn warn_unfinished(settings: &Settings) {
-    let main = &settings.main;
-    if main.jwt_public_key.is_some() {
-        critical!(
-            "jwt-public-key is set, but this version does not check tokens yet: whoever reaches the port may read and write"
-        );
-    }
-    if main.https_cert_file.is_some() && main.https_key_file.is_some() {
-        critical!("https-cert-file is set, but this version does not speak TLS yet: serving plain HTTP");
-    }
-    if main.user.is_some() || main.group.is_some() {
-        critical!("user or group is set, but this version does not change them yet");
-    }
     if let Cleanup::Archive { .. } = settings.metric_store.cleanup {
         critical!("{}", cleanup::ARCHIVE_NOT_BUILT);
     }
@@ -227,6 +276,7 @@ fn start_cores(
     cpus: &[usize],
     listeners: Vec<CoreListeners>,
     loaded: Vec<LoadedCore>,
+    tls: Option<&Tls>,
     stop: &StopFlag,
 ) -> io::Result<Vec<CoreThread>> {
     let stopping = Stopping::new(cpus.len());
@@ -245,7 +295,7 @@ fn start_cores(
         let (settings, stop) = (Arc::clone(settings), stop.clone());
         let (stopping, inherited, directory) =
             (Arc::clone(&stopping), Arc::clone(&inherited), Arc::clone(&directory));
-        let wanted = wanted.clone();
+        let (wanted, tls) = (wanted.clone(), tls.cloned());
         let index = ends.index;
         let start = CoreStart {
             settings,
@@ -255,6 +305,7 @@ fn start_cores(
             directory,
             hosts,
             seed,
+            tls,
             stop,
             stopping,
             inherited,
@@ -281,6 +332,7 @@ struct CoreStart {
     directory: Arc<Directory>,
     hosts: HostPublisher,
     seed: u64,
+    tls: Option<Tls>,
     stop: StopFlag,
     stopping: Arc<Stopping>,
     inherited: Arc<Inherited>,
@@ -298,6 +350,7 @@ impl CoreStart {
             directory,
             hosts,
             seed,
+            tls,
             stop,
             stopping,
             inherited,
@@ -325,9 +378,14 @@ impl CoreStart {
             stop_timeout: STOP_TIMEOUT,
         };
         let connections = ConnectionTable::start(limits, stop.clone());
-        serve_http(listeners.http, &core, &connections, &settings, &stop);
+        let access = settings.main.jwt_public_key.as_ref();
+        let access = access.map(|key| Rc::new(Access::new(key, settings.main.jwt_require_exp)));
+        let handshakes = tls.map(Handshakes::new);
+        let front =
+            Front { core: Rc::clone(&core), connections: Rc::clone(&connections), access, handshakes };
+        front.serve_http(listeners.http, &settings, &stop);
         if let Some(listener) = listeners.tcp {
-            serve_tcp(listener, &core, &connections, &settings, &stop);
+            front.serve_tcp(listener, &settings, &stop);
         }
         let has_logs = !loaded.segments.is_empty() || !loaded.reference_logs.is_empty();
         let checkpoints = Checkpoints::new(
@@ -355,48 +413,4 @@ impl CoreStart {
         let journal = pump::run(core, incoming, loaded.shard, journal, hosts, stopping).await;
         journal.close().await.map_err(|error| io::Error::other(error.to_string()))
     }
-}
-
-fn serve_http(
-    listener: Listener,
-    core: &Rc<Core>,
-    connections: &Rc<ConnectionTable>,
-    settings: &Settings,
-    stop: &StopFlag,
-) {
-    let api = Rc::new(Api::new(Rc::clone(core)));
-    let limits = Rc::new(HttpLimits {
-        header_bytes_max: settings.main.header_bytes_max as usize,
-        idle_timeout: settings.main.idle_timeout,
-        header_timeout: HEADER_TIMEOUT,
-    });
-    let (connections, stop_accepting) = (Rc::clone(connections), stop.clone());
-    let stop = stop.clone();
-    let on_connection = move |stream: runtime::Stream, _| {
-        let Some(connection) = connections.register(&stream) else { return };
-        let (api, limits, stop) = (Rc::clone(&api), Rc::clone(&limits), stop.clone());
-        runtime::spawn("http connection", async move {
-            http::serve(stream, api, &limits, connection, stop).await;
-        });
-    };
-    listener.accept_loop(on_connection, stop_accepting);
-}
-
-fn serve_tcp(
-    listener: Listener,
-    core: &Rc<Core>,
-    connections: &Rc<ConnectionTable>,
-    settings: &Settings,
-    stop: &StopFlag,
-) {
-    let cluster: Rc<str> = settings.main.tcp_cluster.as_deref().unwrap_or_default().into();
-    let (core, connections) = (Rc::clone(core), Rc::clone(connections));
-    let on_connection = move |stream: runtime::Stream, _| {
-        let Some(connection) = connections.register(&stream) else {
-            return tcp::reset(&stream, "too many connections");
-        };
-        let (core, cluster) = (Rc::clone(&core), Rc::clone(&cluster));
-        runtime::spawn("tcp connection", tcp::serve(stream, core, cluster, connection));
-    };
-    listener.accept_loop(on_connection, stop.clone());
 }

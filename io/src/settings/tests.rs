@@ -12,6 +12,8 @@ use engine::durable::commit::WalSync;
 
 use super::*;
 
+/// 32 bytes.
+const KEY: &str = "M9SE1Q0uPPvg5nFv6sDDL7BSj+KTwBxpXhqLrbQrJbk=";
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn load(value: &Value) -> Result<Settings, String> {
@@ -79,7 +81,7 @@ fn a_complete_file_is_kept_completely() {
     let settings = load(&json!({
         "main": {
             "addr": ":443", "https-cert-file": "/c.pem", "https-key-file": "/k.pem", "user": "cc", "group": "hpc",
-            "backend-url": "https://cc", "backend-token": "t0ken", "jwt-public-key": "a2V5",
+            "backend-url": "https://cc", "backend-token": "t0ken", "jwt-public-key": KEY, "jwt-require-exp": true,
             "debug": {"dump-to-file": "/d", "gops": true}, "tcp-addr": "[::1]:8083", "tcp-cluster": "fritz",
             "idle-timeout": "1m30s", "max-connections": 7, "max-header-bytes": 8192
         },
@@ -106,7 +108,8 @@ fn a_complete_file_is_kept_completely() {
     assert_eq!((main.user.as_deref(), main.group.as_deref()), (Some("cc"), Some("hpc")));
     assert_eq!(main.backend_url.as_deref(), Some("https://cc"));
     assert_eq!(main.backend_token.as_ref().map(Secret::reveal), Some("t0ken"));
-    assert_eq!(main.jwt_public_key.as_deref(), Some("a2V5"));
+    assert_eq!(main.jwt_public_key.as_ref().map(JwtKey::to_base64).as_deref(), Some(KEY));
+    assert!(main.jwt_require_exp);
     assert_eq!(main.debug, DebugOptions { dump_to_file: Some("/d".into()), gops: true });
     assert_eq!((main.tcp_addr.as_deref(), main.tcp_cluster.as_deref()), (Some("[::1]:8083"), Some("fritz")));
     assert_eq!((main.idle_timeout.as_secs(), main.connections_max, main.header_bytes_max), (90, 7, 8192));
@@ -254,6 +257,12 @@ fn errors_name_the_key_and_what_to_do() {
         // Wrong values.
         ("/main/addr", json!("8082"), "main.addr: \"8082\" has no port"),
         ("/main/tcp-addr", json!("::1:8083"), "main.tcp-addr: \"::1:8083\" cannot be read"),
+        (
+            "/main/jwt-public-key",
+            json!("a2V5"),
+            "main.jwt-public-key: expected 32 bytes of an Ed25519 public key in base64, found 3 bytes",
+        ),
+        ("/main/jwt-public-key", json!("-"), "found no base64"),
         ("/main/idle-timeout", json!("0"), "main.idle-timeout: expected a duration of at least 1s"),
         ("/main/idle-timeout", json!("2 min"), "main.idle-timeout: \"2 min\" is not a duration"),
         ("/main/max-connections", json!(0), "main.max-connections: expected a number from 1 to"),
