@@ -19,7 +19,7 @@ use signal_hook::iterator::Signals;
 
 use crate::access::Access;
 use crate::cleanup;
-use crate::command_line::CommandLine;
+use crate::command_line::{CommandLine, print_out};
 use crate::core::checkpoint::Checkpoints;
 use crate::core::memory_cap::{self, CheckpointsWanted};
 use crate::core::mesh::{CoreEnds, mesh};
@@ -57,7 +57,13 @@ pub fn main() -> ExitCode {
     command_line.notes.iter().for_each(|note| tracing::warn!("{note}"));
     match Settings::load(command_line.config.as_deref()).map_err(|error| error.to_string()).and_then(
         |settings| {
-            if command_line.cleanup_checkpoints { clean_up(&settings) } else { run(settings) }
+            if command_line.check_config {
+                check(&settings)
+            } else if command_line.cleanup_checkpoints {
+                clean_up(&settings)
+            } else {
+                run(settings)
+            }
         },
     ) {
         Ok(()) => ExitCode::SUCCESS,
@@ -158,6 +164,18 @@ fn read_again(tls: Option<&Tls>) {
         Some(Ok(())) => tracing::info!("SIGHUP: new connections get the certificate as it is now"),
         Some(Err(error)) => tracing::error!("SIGHUP: the certificate stays as it was: {error}"),
     }
+}
+
+/// `-check-config`: also what a start would look up and read, but for the data.
+fn check(settings: &Settings) -> Result<(), String> {
+    settings.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    for addr in std::iter::once(&settings.main.addr).chain(&settings.main.tcp_addr) {
+        resolve(addr).map_err(|error| error.to_string())?;
+    }
+    identity(&settings.main)?;
+    load_tls(&settings.main)?;
+    print_out(&format!("{:#}\n", settings.effective()));
+    Ok(())
 }
 
 /// `-cleanup-checkpoints`: one round, on data that no daemon is running on.

@@ -6,11 +6,13 @@
 mod address;
 pub mod bounds;
 mod duration;
+mod effective;
 mod jwt_key;
 mod main_section;
 mod metrics_section;
 mod nats_section;
 mod object;
+mod old_layout;
 mod problem;
 mod secret;
 mod sections;
