@@ -61,6 +61,11 @@ impl Connection {
 }
 
 impl<S: Read + Write> Connection<S> {
+    /// Speaks HTTP over a connection that is there already.
+    pub fn over(stream: S) -> Self {
+        Self { stream, received: Vec::new() }
+    }
+
     /// Sends a complete request and reads its answer.
     ///
     /// # Errors

@@ -44,6 +44,7 @@
 //! - `compare` ([`compare`], [`peer`]): the same bytes to this daemon, VictoriaMetrics, InfluxDB and other stores;
 //! - `queries` ([`query_set`]): round trips over a day of minutes, and what the largest query does to ingest;
 //! - `scaling` ([`scaling`], [`probe`]): one core against two, and a message-cost model for more;
+//! - `wire`: what compressed bodies, compressed answers and TLS cost;
 //! - `plots` ([`plot`]): latency at fixed rates and throughput over connections and cores, as SVG.
 //!
 //! Modules in the order of a run: [`options`] → [`daemon`] → [`timeline`], [`site`], [`values`], [`body`] →

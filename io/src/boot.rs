@@ -5,49 +5,36 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{self, ExitCode};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use engine::durable::checkpoint::Inherited;
 use engine::durable::load::LoadedCore;
-use engine::durable::segments::SegmentOptions;
 use engine::memory::spared::Spared;
-use engine::series::directory::{Directory, HostPublisher};
+use engine::series::directory::Directory;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::api::Api;
 use crate::backend::Backend;
 use crate::cleanup;
-use crate::command_line::CommandLine;
-use crate::core::checkpoint::Checkpoints;
-use crate::core::memory_cap::{self, CheckpointsWanted};
-use crate::core::mesh::{CoreEnds, mesh};
-use crate::core::{
-    Core, Stopping, clock_seconds, journal, pump,
-    retention::{CleanupOrders, Retention},
-    upkeep::{self, CheckpointsDue},
-};
-use crate::durable::RealPlatform;
-use crate::listen::connections::{ConnectionLimits, ConnectionTable};
-use crate::listen::http::{self, HttpLimits};
-use crate::listen::tcp;
+use crate::command_line::{CommandLine, print_out};
+use crate::core::memory_cap::CheckpointsWanted;
+use crate::core::mesh::mesh;
+use crate::core::retention::CleanupOrders;
+use crate::core::{Stopping, clock_seconds};
+use crate::listen::tls::Tls;
+use crate::privileges::Identity;
 use crate::recover;
 use crate::runtime::{self, CoreThread, Listener, StopFlag};
-use crate::settings::{Settings, resolve};
+use crate::settings::{Cleanup, Main, Settings, resolve};
+use crate::start::{AllCores, CoreListeners, CoreStart};
 use crate::telemetry::{self, critical};
 
-/// From the first to the last byte of a request's head.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the start waits for a port that is in use.
 const BIND_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time between two attempts.
 const BIND_INTERVAL: Duration = Duration::from_millis(20);
-/// How long connections may take to end once the daemon stops.
-const STOP_TIMEOUT: Duration = Duration::from_millis(1000);
-
 /// The daemon's main function.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -61,7 +48,13 @@ pub fn main() -> ExitCode {
     command_line.notes.iter().for_each(|note| tracing::warn!("{note}"));
     match Settings::load(command_line.config.as_deref()).map_err(|error| error.to_string()).and_then(
         |settings| {
-            if command_line.cleanup_checkpoints { clean_up(&settings) } else { run(settings) }
+            if command_line.check_config {
+                check(&settings)
+            } else if command_line.cleanup_checkpoints {
+                clean_up(&settings)
+            } else {
+                run(settings)
+            }
         },
     ) {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,10 +71,9 @@ fn run(settings: Settings) -> Result<(), String> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(text)?;
     settings.notes.iter().for_each(|note| tracing::warn!("{note}"));
     warn_unfinished(&settings);
-    runtime::probe().map_err(|error| error.to_string())?;
+    let tls = load_tls(&settings.main)?;
     let cpus = cpus(&settings).map_err(text)?;
-    let _lock = lock(&settings.metric_store.wal.directory)?;
-    let listeners = bind_all(&settings, cpus.len())?;
+    let (listeners, _lock) = acquire(&settings, cpus.len())?;
     let backend = Backend::new(&settings)?;
     let now = clock_seconds();
     let oldest = now.saturating_sub(settings.metric_store.retention_seconds());
@@ -91,11 +83,12 @@ fn run(settings: Settings) -> Result<(), String> {
     let stop = StopFlag::new();
     let backend = backend.map(Arc::new);
     let threads =
-        start_cores(&Arc::new(settings), &cpus, listeners, loaded, backend.as_ref(), &stop).map_err(text)?;
+        start_cores(&Arc::new(settings), &cpus, listeners, loaded, backend.as_ref(), tls.as_ref(), &stop)
+            .map_err(text)?;
     notify("READY=1");
     for signal in signals.forever() {
         if signal == SIGHUP {
-            tracing::info!("SIGHUP: there is nothing to read again");
+            read_again(tls.as_ref());
             continue;
         }
         tracing::info!("signal {signal}: stopping");
@@ -111,9 +104,83 @@ fn run(settings: Settings) -> Result<(), String> {
     Ok(())
 }
 
+/// Ports, privileges, rings and the lock on the data, in the order that works: ports may need root, everything made
+/// later should be the user's.
+fn acquire(settings: &Settings, cores: usize) -> Result<(Vec<CoreListeners>, File), String> {
+    let probe = || runtime::probe().map_err(|error| error.to_string());
+    let directory = &settings.metric_store.wal.directory;
+    let Some(identity) = identity(&settings.main)? else {
+        probe()?;
+        let lock = lock(directory)?;
+        return Ok((bind_all(settings, cores)?, lock));
+    };
+    let listeners = bind_all(settings, cores)?;
+    become_user(&identity, settings)?;
+    probe()?;
+    Ok((listeners, lock(directory)?))
+}
+
+/// Whom `main.user` and `main.group` name.
+fn identity(main: &Main) -> Result<Option<Identity>, String> {
+    Identity::find(main.user.as_deref(), main.group.as_deref()).map_err(|error| error.to_string())
+}
+
+/// Drops privileges and looks at what is left.
+fn become_user(identity: &Identity, settings: &Settings) -> Result<(), String> {
+    let (main, store) = (&settings.main, &settings.metric_store);
+    let archive = match &store.cleanup {
+        Cleanup::Archive { directory } => Some(directory.as_path()),
+        Cleanup::Delete => None,
+    };
+    identity
+        .assume()
+        .and_then(|()| identity.check_data(&store.checkpoints.directory, &store.wal.directory, archive))
+        .map_err(|error| error.to_string())?;
+    tracing::info!("running as {identity}");
+    for file in [&main.https_cert_file, &main.https_key_file].into_iter().flatten() {
+        if let Err(error) = File::open(file) {
+            tracing::warn!(
+                "{} cannot be read by {identity}, so SIGHUP will not renew the certificate: {error}",
+                file.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The certificates, if both files are named.
+fn load_tls(main: &Main) -> Result<Option<Tls>, String> {
+    let (Some(cert), Some(key)) = (&main.https_cert_file, &main.https_key_file) else { return Ok(None) };
+    Tls::load(cert, key).map(Some).map_err(|error| error.to_string())
+}
+
+/// SIGHUP.
+fn read_again(tls: Option<&Tls>) {
+    match tls.map(Tls::reload) {
+        None => tracing::info!("SIGHUP: there is nothing to read again"),
+        Some(Ok(())) => tracing::info!("SIGHUP: new connections get the certificate as it is now"),
+        Some(Err(error)) => tracing::error!("SIGHUP: the certificate stays as it was: {error}"),
+    }
+}
+
+/// `-check-config`: also what a start would look up and read, but for the data.
+fn check(settings: &Settings) -> Result<(), String> {
+    settings.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    for addr in std::iter::once(&settings.main.addr).chain(&settings.main.tcp_addr) {
+        resolve(addr).map_err(|error| error.to_string())?;
+    }
+    identity(&settings.main)?;
+    load_tls(&settings.main)?;
+    print_out(&format!("{:#}\n", settings.effective()));
+    Ok(())
+}
+
 /// `-cleanup-checkpoints`: one round, on data that no daemon is running on.
 fn clean_up(settings: &Settings) -> Result<(), String> {
     settings.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    if let Some(identity) = identity(&settings.main)? {
+        become_user(&identity, settings)?;
+    }
     runtime::probe().map_err(|error| error.to_string())?;
     let _lock = lock(&settings.metric_store.wal.directory)?;
     let store = &settings.metric_store;
@@ -142,18 +209,6 @@ fn notify(state: &str) {
 
 /// What is configured, but not built yet, must not be taken for granted.
 fn warn_unfinished(settings: &Settings) {
-    let main = &settings.main;
-    if main.jwt_public_key.is_some() {
-        critical!(
-            "jwt-public-key is set, but this version does not check tokens yet: whoever reaches the port may read and write"
-        );
-    }
-    if main.https_cert_file.is_some() && main.https_key_file.is_some() {
-        critical!("https-cert-file is set, but this version does not speak TLS yet: serving plain HTTP");
-    }
-    if main.user.is_some() || main.group.is_some() {
-        critical!("user or group is set, but this version does not change them yet");
-    }
     if settings.nats.is_some() {
         critical!("nats is configured, but this version does not subscribe yet");
     }
@@ -187,12 +242,6 @@ fn lock(directory: &Path) -> Result<File, String> {
         }
         Err(TryLockError::Error(error)) => Err(format!("cannot lock {}: {error}", path.display())),
     }
-}
-
-/// The listening sockets of one core.
-struct CoreListeners {
-    http: Listener,
-    tcp: Option<Listener>,
 }
 
 fn bind_all(settings: &Settings, cores: usize) -> Result<Vec<CoreListeners>, String> {
@@ -247,42 +296,34 @@ fn start_cores(
     listeners: Vec<CoreListeners>,
     loaded: Vec<LoadedCore>,
     backend: Option<&Arc<Backend>>,
+    tls: Option<&Tls>,
     stop: &StopFlag,
 ) -> io::Result<Vec<CoreThread>> {
-    let stopping = Stopping::new(cpus.len());
     let (directory, publishers) = Directory::new(cpus.len());
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     let inherited = Inherited::new(cpus.len(), loaded[0].segments.clone());
-    let wanted = CheckpointsWanted::new(cpus.len());
-    let orders = CleanupOrders::new(cpus.len());
     let mut threads = Vec::new();
     let mut cores: Vec<_> = loaded.into_iter().zip(publishers).collect();
     // Before any core can be asked for the hosts of all.
     for (loaded, hosts) in &mut cores {
         hosts.publish(&mut loaded.shard);
     }
+    let shared = AllCores {
+        settings: Arc::clone(settings),
+        directory,
+        seed,
+        tls: tls.cloned(),
+        stop: stop.clone(),
+        stopping: Stopping::new(cpus.len()),
+        inherited,
+        wanted: CheckpointsWanted::new(cpus.len()),
+        orders: CleanupOrders::new(cpus.len()),
+        backend: backend.map(Arc::clone),
+    };
     let parts = mesh(cpus.len()).into_iter().zip(listeners).zip(cores).zip(cpus);
     for (((ends, listeners), (loaded, hosts)), &cpu) in parts {
-        let (settings, stop) = (Arc::clone(settings), stop.clone());
-        let (stopping, inherited, directory) =
-            (Arc::clone(&stopping), Arc::clone(&inherited), Arc::clone(&directory));
-        let (wanted, orders, backend) = (wanted.clone(), orders.clone(), backend.map(Arc::clone));
         let index = ends.index;
-        let start = CoreStart {
-            settings,
-            ends,
-            listeners,
-            loaded,
-            directory,
-            hosts,
-            seed,
-            stop,
-            stopping,
-            inherited,
-            wanted,
-            orders,
-            backend,
-        };
+        let start = CoreStart { shared: shared.clone(), ends, listeners, loaded, hosts };
         let main = move || async move {
             if let Err(error) = start.run().await {
                 critical!("core {index} cannot go on: {error}");
@@ -293,142 +334,4 @@ fn start_cores(
     }
     tracing::info!("{} cores are running", cpus.len());
     Ok(threads)
-}
-
-/// What a core is started with.
-struct CoreStart {
-    settings: Arc<Settings>,
-    ends: CoreEnds,
-    listeners: CoreListeners,
-    loaded: LoadedCore,
-    directory: Arc<Directory>,
-    hosts: HostPublisher,
-    seed: u64,
-    stop: StopFlag,
-    stopping: Arc<Stopping>,
-    inherited: Arc<Inherited>,
-    wanted: CheckpointsWanted,
-    orders: CleanupOrders,
-    backend: Option<Arc<Backend>>,
-}
-
-impl CoreStart {
-    /// One core from its start to its end.
-    async fn run(self) -> io::Result<()> {
-        let Self {
-            settings,
-            ends,
-            listeners,
-            loaded,
-            directory,
-            hosts,
-            seed,
-            stop,
-            stopping,
-            inherited,
-            wanted,
-            orders,
-            backend,
-        } = self;
-        let store = &settings.metric_store;
-        let cores = ends.cores();
-        let (core, incoming) = Core::new(
-            ends,
-            Arc::clone(&settings.metrics),
-            directory,
-            seed,
-            store.query_values_max,
-            store.series_max as usize,
-        );
-        let segments = SegmentOptions::new(
-            store.wal.directory.clone(),
-            u16::try_from(core.index).map_err(io::Error::other)?,
-            u16::try_from(cores).map_err(io::Error::other)?,
-        );
-        let journal = journal::start(&core, segments, store.wal.sync).await?;
-        let limits = ConnectionLimits {
-            connections_max: (settings.main.connections_max as usize).div_ceil(cores),
-            idle_timeout: settings.main.idle_timeout,
-            stop_timeout: STOP_TIMEOUT,
-        };
-        let connections = ConnectionTable::start(limits, stop.clone());
-        serve_http(listeners.http, &core, &connections, &settings, &stop);
-        if let Some(listener) = listeners.tcp {
-            serve_tcp(listener, &core, &connections, &settings, &stop);
-        }
-        let has_logs = !loaded.segments.is_empty() || !loaded.reference_logs.is_empty();
-        let checkpoints = Checkpoints::new(
-            RealPlatform,
-            journal.queue(),
-            store.checkpoints.directory.clone(),
-            store.checkpoints.file_format.into(),
-            inherited,
-            loaded.reference_logs,
-        );
-        if core.index == 0 && store.memory_cap_bytes > 0 {
-            let (core, store) = (Rc::clone(&core), store.clone());
-            let (wanted, stop) = (wanted.clone(), stop.clone());
-            runtime::spawn("memory cap", async move {
-                memory_cap::run(core, &store, wanted, stop).await;
-            });
-        }
-        if core.index == 0 {
-            let (core, store) = (Rc::clone(&core), store.clone());
-            let (orders, stop) = (orders.clone(), stop.clone());
-            runtime::spawn("retention", Retention { core, store, backend, orders, stop }.run());
-        }
-        {
-            let (core, stopping, store) = (Rc::clone(&core), Arc::clone(&stopping), store.clone());
-            runtime::spawn("upkeep", async move {
-                let due = CheckpointsDue { at_once: has_logs, wanted, cleanup: orders };
-                upkeep::run(core, checkpoints, &store, due, connections, stop, stopping).await;
-            });
-        }
-        let journal = pump::run(core, incoming, loaded.shard, journal, hosts, stopping).await;
-        journal.close().await.map_err(|error| io::Error::other(error.to_string()))
-    }
-}
-
-fn serve_http(
-    listener: Listener,
-    core: &Rc<Core>,
-    connections: &Rc<ConnectionTable>,
-    settings: &Settings,
-    stop: &StopFlag,
-) {
-    let api = Rc::new(Api::new(Rc::clone(core)));
-    let limits = Rc::new(HttpLimits {
-        header_bytes_max: settings.main.header_bytes_max as usize,
-        idle_timeout: settings.main.idle_timeout,
-        header_timeout: HEADER_TIMEOUT,
-    });
-    let (connections, stop_accepting) = (Rc::clone(connections), stop.clone());
-    let stop = stop.clone();
-    let on_connection = move |stream: runtime::Stream, _| {
-        let Some(connection) = connections.register(&stream) else { return };
-        let (api, limits, stop) = (Rc::clone(&api), Rc::clone(&limits), stop.clone());
-        runtime::spawn("http connection", async move {
-            http::serve(stream, api, &limits, connection, stop).await;
-        });
-    };
-    listener.accept_loop(on_connection, stop_accepting);
-}
-
-fn serve_tcp(
-    listener: Listener,
-    core: &Rc<Core>,
-    connections: &Rc<ConnectionTable>,
-    settings: &Settings,
-    stop: &StopFlag,
-) {
-    let cluster: Rc<str> = settings.main.tcp_cluster.as_deref().unwrap_or_default().into();
-    let (core, connections) = (Rc::clone(core), Rc::clone(connections));
-    let on_connection = move |stream: runtime::Stream, _| {
-        let Some(connection) = connections.register(&stream) else {
-            return tcp::reset(&stream, "too many connections");
-        };
-        let (core, cluster) = (Rc::clone(&core), Rc::clone(&cluster));
-        runtime::spawn("tcp connection", tcp::serve(stream, core, cluster, connection));
-    };
-    listener.accept_loop(on_connection, stop.clone());
 }

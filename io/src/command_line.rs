@@ -42,6 +42,8 @@ pub struct CommandLine {
     pub gops: bool,
     /// `-cleanup-checkpoints`: one round of cleanup, then exit (SPEC section 6).
     pub cleanup_checkpoints: bool,
+    /// `-check-config`: print what the configuration comes to, then exit.
+    pub check_config: bool,
     /// What to warn of once the log is there: accepted as the reference accepts it, but odd.
     pub notes: Vec<String>,
 }
@@ -98,11 +100,13 @@ enum Flag {
     Dev,
     Gops,
     CleanupCheckpoints,
+    CheckConfig,
     Help,
 }
 
 /// Name, flag, name of its value (empty: a switch), what it does.
 const FLAGS: &[(&str, Flag, &str, &str)] = &[
+    ("check-config", Flag::CheckConfig, "", "Check the configuration, print what it comes to, and exit"),
     ("cleanup-checkpoints", Flag::CleanupCheckpoints, "", "Clean up old checkpoints once and exit"),
     ("config", Flag::Config, "PATH", "Configuration file (default \"./config.json\")"),
     ("dev", Flag::Dev, "", "Serve the Swagger UI"),
@@ -151,6 +155,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         dev: false,
         gops: false,
         cleanup_checkpoints: false,
+        check_config: false,
         notes: Vec::new(),
     };
     let mut version_wanted = false;
@@ -185,6 +190,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Flag::Dev => line.dev = on,
             Flag::Gops => line.gops = on,
             Flag::CleanupCheckpoints => line.cleanup_checkpoints = on,
+            Flag::CheckConfig => line.check_config = on,
             Flag::Config | Flag::LogLevel => unreachable!("flags with a value are done above"),
         }
     }
@@ -261,7 +267,7 @@ pub fn version() -> String {
 }
 
 // `print!` panics on a closed pipe, as behind `| head`.
-fn print_out(text: &str) {
+pub(crate) fn print_out(text: &str) {
     let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
 }
 
@@ -331,8 +337,8 @@ mod tests {
             assert_eq!(run(&[argument]).log_date, expected, "{argument}");
         }
         assert!(!run(&["-logdate", "-logdate=false"]).log_date, "the last one wins");
-        let line = run(&["-dev", "-gops", "-cleanup-checkpoints"]);
-        assert!(line.dev && line.gops && line.cleanup_checkpoints);
+        let line = run(&["-dev", "-gops", "-cleanup-checkpoints", "-check-config"]);
+        assert!(line.dev && line.gops && line.cleanup_checkpoints && line.check_config);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The daemon around the engine: executors, sockets, HTTP, raw TCP, configuration.
 //!
 //! [`boot`] starts it: settings, one [`core`] per CPU on the [`runtime`], listeners that feed it ([`listen`]) and
-//! answer ([`api`]). It holds no rule of the domain; those are in the engine.
+//! answer ([`api`]). [`access`] says who may call. It holds no rule of the domain; those are in the engine.
 
+pub mod access;
 pub mod api;
 pub mod backend;
 pub mod boot;
@@ -10,8 +11,11 @@ pub mod cleanup;
 pub mod command_line;
 pub mod core;
 pub mod durable;
+pub mod front;
 pub mod listen;
+pub mod privileges;
 pub mod recover;
 pub mod runtime;
 pub mod settings;
+mod start;
 pub mod telemetry;

@@ -101,3 +101,71 @@ fn an_answer_is_compressed_only_for_those_who_ask() {
     assert!(packed.body.len() < plain.body.len() / 4, "{} of {} bytes", packed.body.len(), plain.body.len());
     assert_eq!(gunzip(&packed.body), plain.body, "the same bytes when unpacked");
 }
+
+#[test]
+fn members_follow_each_other() {
+    let daemon = Daemon::start();
+    let parts: Vec<&[u8]> = LINES.split_inclusive('\n').map(str::as_bytes).collect();
+    for (coding, encode) in [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("zstd", zstd)] {
+        // The second begins in the middle of a line.
+        let body = [encode(&parts[0][..20]), encode(b""), encode(&parts[0][20..]), encode(parts[1])].concat();
+        let answer = daemon.request_with("POST", "/api/write/", &[("Content-Encoding", coding)], body);
+        assert_eq!(answer.status, 200, "{coding}: {}", answer.text());
+        let data = daemon.data("c", "h", "cpu_load", 1_700_000_040, 1_700_000_160);
+        assert_eq!(data, json!([1.0, 2.0]), "{coding}");
+    }
+}
+
+#[test]
+fn a_coding_that_is_not_the_declared_one_stores_nothing() {
+    let daemon = Daemon::start();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(LINES.as_bytes()).expect("a Vec takes everything");
+    let packed = encoder.finish().expect("a Vec takes everything");
+    let other = zstd::bulk::compress(LINES.as_bytes(), 1).expect("it can be compressed");
+    for (declared, body) in [("gzip", &other), ("zstd", &packed)] {
+        daemon.request_with("POST", "/api/write/", &[("Content-Encoding", declared)], body).error(400);
+    }
+    // Compressed bytes are lines of metrics that nobody configured, or bad ones.
+    for (declared, body) in [("identity", &packed), ("identity", &other), ("gzip", &gzip(&packed))] {
+        let answer = daemon.request_with("POST", "/api/write/", &[("Content-Encoding", declared)], body);
+        assert!([200, 400].contains(&answer.status), "{}", answer.text());
+    }
+    for declared in ["gzip, gzip", "gzip, zstd", "br", "deflate", "gzip;q=1"] {
+        daemon.request_with("POST", "/api/write/", &[("Content-Encoding", declared)], &packed).error(415);
+    }
+    let twice = [("Content-Encoding", "gzip"), ("Content-Encoding", "zstd")];
+    daemon.request_with("POST", "/api/write/", &twice, &packed).error(415);
+    let data = daemon.data("c", "h", "cpu_load", 1_700_000_040, 1_700_000_160);
+    assert_eq!(data, json!(null));
+}
+
+#[test]
+fn a_bomb_costs_time_and_no_memory() {
+    const PLAIN_BYTES: usize = 128 << 20;
+    const GROWTH_BYTES_MAX: usize = 32 << 20;
+    let mut bombs = Vec::new();
+    for filler in ["\n", "#"] {
+        let block = filler.repeat(1 << 20);
+        let mut zstd = zstd::stream::write::Encoder::new(Vec::new(), 1).expect("a level");
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        for _ in 0..PLAIN_BYTES >> 20 {
+            zstd.write_all(block.as_bytes()).expect("a Vec takes everything");
+            gzip.write_all(block.as_bytes()).expect("a Vec takes everything");
+        }
+        bombs.push(("zstd", zstd.finish().expect("a Vec takes everything")));
+        bombs.push(("gzip", gzip.finish().expect("a Vec takes everything")));
+    }
+    let daemon = Daemon::start();
+    daemon.write(LINES);
+    let before = daemon.memory_bytes_max();
+    for (coding, bomb) in &bombs {
+        assert!(bomb.len() < PLAIN_BYTES / 100, "{coding}: {} bytes", bomb.len());
+        let answer = daemon.request_with("POST", "/api/write/", &[("Content-Encoding", coding)], bomb);
+        // Empty lines are fine; a comment without end is too long a line.
+        assert!([200, 400].contains(&answer.status), "{}", answer.text());
+    }
+    let growth = daemon.memory_bytes_max().saturating_sub(before);
+    assert!(growth < GROWTH_BYTES_MAX, "grown by {growth} bytes");
+    daemon.assert_answers();
+}

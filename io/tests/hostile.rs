@@ -109,6 +109,20 @@ fn oversized_heads_are_refused() {
         accepted_bytes += flood.len();
     }
     assert!(accepted_bytes < 64 << 20, "a head without end is cut off");
+    assert!(daemon.log().contains("main.max-header-bytes"), "{}", daemon.log());
+    daemon.assert_answers();
+}
+
+#[test]
+fn a_body_that_no_call_takes_is_refused_by_its_size() {
+    let daemon = Daemon::start();
+    for path in ["/api/query", "/api/free?to=1", "/api/healthcheck"] {
+        let mut client = daemon.connect();
+        client
+            .send(format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n").as_bytes())
+            .unwrap();
+        client.answer("POST").unwrap().error(413);
+    }
     daemon.assert_answers();
 }
 

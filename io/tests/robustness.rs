@@ -90,6 +90,36 @@ fn a_body_that_drips_for_minutes_is_not_cut() {
 }
 
 #[test]
+fn a_body_below_the_rate_asked_for_is_refused() {
+    let daemon = Daemon::start_with(|config| {
+        config["main"]["min-body-rate"] = json!(1000);
+        config["main"]["idle-timeout"] = json!("2s");
+    });
+    let request = request_bytes("POST", "/api/write", &[], LINE.repeat(1000).as_bytes());
+    let mut slow = daemon.connect();
+    slow.send(&request[..request.len() - LINE.len() * 900]).unwrap();
+    let started = Instant::now();
+    let mut rest = LINE.bytes().cycle();
+    // Never idle, always too slow, until it is told so.
+    while slow.is_silent() && started.elapsed() < Duration::from_secs(20) {
+        thread::sleep(Duration::from_millis(50));
+        if slow.send(&[rest.next().expect("it goes round")]).is_err() {
+            break;
+        }
+    }
+    assert!(slow.answer("POST").expect("it is told why").error(408).contains("min-body-rate"));
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(daemon.log().contains("min-body-rate"), "{}", daemon.log());
+    // One that keeps the rate takes as long as it likes.
+    let mut steady = daemon.connect();
+    for part in request.chunks(request.len() / 50) {
+        thread::sleep(Duration::from_millis(100));
+        steady.send(part).expect("it is fast enough");
+    }
+    assert_eq!(steady.answer("POST").unwrap().status, 200);
+}
+
+#[test]
 fn closed_connections_leave_no_descriptors_behind() {
     let daemon = Daemon::start();
     daemon.write(LINE);

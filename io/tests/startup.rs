@@ -166,6 +166,82 @@ fn without_any_configuration_file_it_serves_on_the_default_port() {
 }
 
 #[test]
+fn check_config_prints_what_would_be_used_and_starts_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = default_config(directory.path(), free_port());
+    write_config(directory.path(), &config);
+    let good = run(&["-config", "config.json", "-check-config"], directory.path());
+    assert_eq!(good.code, Some(0), "{good:?}");
+    let printed: Value = serde_json::from_str(&good.stdout).expect("it is JSON");
+    assert_eq!(printed["main"]["addr"], config["main"]["addr"]);
+    assert_eq!(printed["metric-store"]["wal"]["sync"], json!("always"), "defaults are shown");
+    assert!(!directory.path().join("checkpoints").exists() && !directory.path().join("wal").exists());
+    // What it prints is a configuration, and the same one.
+    write_config(directory.path(), &printed);
+    let again = run(&["-config", "config.json", "-check-config"], directory.path());
+    assert_eq!((again.code, &again.stdout), (Some(0), &good.stdout));
+
+    for (change, named) in [
+        (json!({"main": {"adr": "x"}}), "\"adr\""),
+        (json!({"main": {"user": "no-such-user"}}), "main.user"),
+        (json!({"main": {"jwt-public-key": "a2V5"}}), "main.jwt-public-key"),
+        (
+            json!({"main": {"https-cert-file": "/no.pem", "https-key-file": "/no.pem"}}),
+            "main.https-cert-file",
+        ),
+        (json!({"checkpoints": {}}), "both layouts"),
+    ] {
+        let mut bad = config.clone();
+        for (section, keys) in change.as_object().unwrap() {
+            for (key, value) in keys.as_object().unwrap() {
+                bad[section][key] = value.clone();
+            }
+            if keys.as_object().unwrap().is_empty() {
+                bad[section] = json!({});
+            }
+        }
+        write_config(directory.path(), &bad);
+        let finished = run(&["-config", "config.json", "-check-config"], directory.path());
+        assert_eq!(finished.code, Some(1), "{named}: {finished:?}");
+        assert!(finished.stderr.contains(named) && finished.stdout.is_empty(), "{named}: {finished:?}");
+    }
+}
+
+#[test]
+fn a_configuration_of_before_version_1_5_starts_with_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let old = json!({
+        "metrics": {"cpu_load": {"frequency": 60, "aggregation": null}},
+        "checkpoints": {"interval": "12h", "directory": directory.path().join("checkpoints"), "restore": "48h"},
+        "archive": {"interval": "50h", "directory": directory.path().join("archive"), "delete-instead": true},
+        "http-api": {"address": format!("127.0.0.1:{port}"), "https-cert-file": null, "https-key-file": null},
+        "retention-in-memory": "48h", "nats": null
+    });
+    write_config(directory.path(), &old);
+    let checked = run(&["-config", "config.json", "-check-config"], directory.path());
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    assert!(
+        checked.stderr.contains("<4>") && checked.stderr.contains("before version 1.5"),
+        "{}",
+        checked.stderr
+    );
+    assert!(checked.stderr.contains("\"metric-store\": {"), "the new form is shown: {}", checked.stderr);
+    let mut child = Command::new(BINARY)
+        .args(["-config", "config.json"])
+        .current_dir(&directory)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let listens = eventually(Duration::from_secs(20), || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let line = b"cpu_load,cluster=c,hostname=h value=1 1700000040\n";
+    let answer = listens.then(|| Client::connect(port).request("POST", "/api/write", &[], line));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(answer.expect("it listens on the old address").unwrap().status, 200);
+}
+
+#[test]
 fn a_second_daemon_on_the_same_data_is_refused() {
     let first = Daemon::start();
     let mut config = first.config().clone();

@@ -15,7 +15,8 @@ use std::rc::Rc;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
-use crate::core::Core;
+use crate::access::{Access, Unauthorized};
+use crate::core::{Core, clock_seconds};
 use crate::listen::http::Service;
 use body::ApiBody;
 
@@ -26,13 +27,22 @@ pub type ApiResponse = Response<ApiBody>;
 #[derive(Debug)]
 pub struct Api {
     core: Rc<Core>,
+    access: Option<Rc<Access>>,
 }
 
 impl Api {
-    /// The API on top of a core.
+    /// The API on top of a core; with `access`, for those it admits.
     #[must_use]
-    pub fn new(core: Rc<Core>) -> Self {
-        Self { core }
+    pub fn new(core: Rc<Core>, access: Option<Rc<Access>>) -> Self {
+        Self { core, access }
+    }
+
+    /// Why the request may not be looked at, if so.
+    fn refusal(&self, request: &Request<Incoming>) -> Option<Unauthorized> {
+        let access = self.access.as_ref()?;
+        let why = access.check_headers(request.headers(), clock_seconds()).err()?;
+        access.refuse("a request", why);
+        Some(why)
     }
 }
 
@@ -73,6 +83,10 @@ impl Service for Api {
     type Body = ApiBody;
 
     async fn call(self: Rc<Self>, request: Request<Incoming>) -> ApiResponse {
+        // Before anything else, so that no call, present or future, can be without.
+        if let Some(why) = self.refusal(&request) {
+            return reply::unauthorized(why);
+        }
         let Some(verb) = Verb::of(request.uri().path()) else {
             return reply::error(hyper::StatusCode::NOT_FOUND, "there is no such path");
         };
@@ -87,7 +101,12 @@ impl Service for Api {
             Verb::Debug => debug::debug(core, &request).await,
             Verb::Health => health::health(core, request).await,
         };
-        answer.unwrap_or_else(|refusal| reply::error(refusal.status, &refusal.message))
+        answer.unwrap_or_else(|refusal| {
+            if refusal.status == hyper::StatusCode::PAYLOAD_TOO_LARGE {
+                self.core.bodies_too_large.set(self.core.bodies_too_large.get() + 1);
+            }
+            reply::error(refusal.status, &refusal.message)
+        })
     }
 }
 

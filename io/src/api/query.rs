@@ -6,7 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use engine::query::gather::{Gathered, GatheredPiece, gather};
 use engine::query::request::QueryRequest;
-use engine::query::scatter::{CoreAnswer, scatter};
+use engine::query::scatter::{CoreAnswer, TooLarge, scatter};
 use engine::query::text::Piece;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -32,7 +32,11 @@ pub async fn query(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResp
     let body = whole_body(request).await?;
     let query = QueryRequest::parse(&body).map_err(Refusal::bad_request)?;
     drop(body);
-    let questions = scatter(query, &core.directory, core.query_values_max).map_err(Refusal::bad_request)?;
+    let too_large = |error: TooLarge| {
+        core.queries_too_large.set(core.queries_too_large.get() + 1);
+        Refusal::bad_request(error)
+    };
+    let questions = scatter(query, &core.directory, core.query_values_max).map_err(too_large)?;
 
     let call = Call::new(&core);
     for (owner, question) in questions.iter().enumerate().filter(|(_, question)| !question.is_empty()) {
@@ -41,13 +45,11 @@ pub async fn query(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResp
     let mut answers: Vec<CoreAnswer> = questions.iter().map(|_| CoreAnswer::default()).collect();
     for (owner, reply) in call.replies().await {
         let Reply::Answered(answer) = reply else { unreachable!("queries are answered") };
-        answers[owner] = answer.map_err(Refusal::bad_request)?;
+        answers[owner] = answer.map_err(too_large)?;
     }
     let values = answers.iter().fold(0u64, |values, answer| values.saturating_add(answer.values));
     if values > core.query_values_max {
-        return Err(Refusal::bad_request(engine::query::scatter::TooLarge {
-            values_max: core.query_values_max,
-        }));
+        return Err(too_large(TooLarge { values_max: core.query_values_max }));
     }
 
     let gathered = gather(&questions, &answers);

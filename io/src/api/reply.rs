@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use engine::query::request::push_json_string;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Response, StatusCode};
 
 use super::ApiResponse;
 use super::body::ApiBody;
+use crate::access::Unauthorized;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -34,6 +35,19 @@ pub fn error(status: StatusCode, message: &str) -> ApiResponse {
     text.extend_from_slice(b"}\n");
     let mut response = json(ApiBody::full(Bytes::from(text)));
     *response.status_mut() = status;
+    response
+}
+
+/// 401, with what is needed.
+#[must_use]
+pub fn unauthorized(why: Unauthorized) -> ApiResponse {
+    const NEEDED: HeaderValue = HeaderValue::from_static("Bearer realm=\"cc-metric-store\"");
+    const INVALID: HeaderValue =
+        HeaderValue::from_static("Bearer realm=\"cc-metric-store\", error=\"invalid_token\"");
+    let mut response = error(StatusCode::UNAUTHORIZED, &why.to_string());
+    // RFC 6750: no error code for who has not tried.
+    let challenge = if why == Unauthorized::Missing { NEEDED } else { INVALID };
+    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     response
 }
 

@@ -54,6 +54,10 @@ pub struct Core {
     series_max: usize,
     /// Samples of series beyond that, which connections of this core sent since the start.
     beyond_series_max: Cell<u64>,
+    /// Queries whose answer would have been larger than `query-limit`, since the start.
+    pub(crate) queries_too_large: Cell<u64>,
+    /// Calls whose body was larger than a call takes, since the start.
+    pub(crate) bodies_too_large: Cell<u64>,
 }
 
 /// One limiter for each kind of warning that input can cause.
@@ -100,6 +104,8 @@ impl Core {
             },
             series_max,
             beyond_series_max: Cell::new(0),
+            queries_too_large: Cell::new(0),
+            bodies_too_large: Cell::new(0),
         };
         (Rc::new(core), incoming)
     }
@@ -114,6 +120,18 @@ impl Core {
     #[must_use]
     pub fn beyond_series_max(&self) -> u64 {
         self.beyond_series_max.get()
+    }
+
+    /// Queries of this core's connections that were refused because of `query-limit`, since the start.
+    #[must_use]
+    pub fn queries_too_large(&self) -> u64 {
+        self.queries_too_large.get()
+    }
+
+    /// Calls of this core's connections that were refused because of the size of their body, since the start.
+    #[must_use]
+    pub fn bodies_too_large(&self) -> u64 {
+        self.bodies_too_large.get()
     }
 
     /// An empty list with memory of an earlier one.

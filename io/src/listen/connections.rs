@@ -12,6 +12,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     future::poll_fn,
+    net::SocketAddr,
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -56,6 +57,9 @@ pub struct ConnectionTable {
     next_id: Cell<u64>,
     refused: Cell<u64>,
     swept: Cell<u64>,
+    slow_heads: Cell<u64>,
+    slow_bodies: Cell<u64>,
+    oversized_heads: Cell<u64>,
     /// The daemon stops and the last connection is gone.
     closed: Cell<bool>,
     warn_rate: RateLimit,
@@ -66,20 +70,37 @@ pub struct ConnectionTable {
 struct Connection {
     activity: Rc<Activity>,
     idle_timeout_ms: Cell<u64>,
-    head: Cell<HeadTimer>,
+    peer: Option<SocketAddr>,
+    pace: Cell<Pace>,
+    /// Why it was told to end at once.
+    stalled: Cell<Option<Stall>>,
     signal: Cell<Option<CloseSignal>>,
     waker: RefCell<Option<Waker>>,
 }
 
-/// Bounds the time from the first to the last byte of a request's head, in which a trickling client is never idle.
+/// How a connection kept us waiting for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stall {
+    /// No byte for the idle timeout.
+    Idle,
+    /// The head of a request was begun, and not complete in time.
+    SlowHead,
+    /// The body of a request came slower than `main.min-body-rate`.
+    SlowBody,
+}
+
+/// Bounds what a trickling client can do, which is never idle: the time from the first to the last byte of a request's
+/// head, and the rate of a body.
 #[derive(Clone, Copy, Debug)]
-enum HeadTimer {
-    /// No head is awaited, or the protocol has none.
+enum Pace {
+    /// Nothing of the kind is awaited, or the protocol has none.
     Off,
     /// A head is awaited; it has begun when more than `bytes_read` have been read.
     Awaited { timeout_ms: u64, bytes_read: u64 },
     /// It had begun when the sweep came by.
     Begun { until_ms: u64 },
+    /// A body is read: so many bytes had been read when this window of time began.
+    Body { bytes_min: u64, window_ms: u64, began_ms: u64, bytes_read: u64 },
 }
 
 /// A connection's membership in the table; ends when it is dropped.
@@ -104,6 +125,9 @@ impl ConnectionTable {
             next_id: Cell::new(0),
             refused: Cell::new(0),
             swept: Cell::new(0),
+            slow_heads: Cell::new(0),
+            slow_bodies: Cell::new(0),
+            oversized_heads: Cell::new(0),
             closed: Cell::new(false),
             warn_rate: RateLimit::new(WARN_INTERVAL),
         });
@@ -120,7 +144,7 @@ impl ConnectionTable {
             self.refused.set(self.refused.get() + 1);
             if let Some(more) = self.warn_rate.allow(now_ms()) {
                 tracing::warn!(
-                    "connection from {} refused: {} are open on this core ({more} more not reported)",
+                    "connection from {} refused: {} are open on this core, its share of main.max-connections ({more} more not reported)",
                     stream.peer().map_or_else(|| "?".to_owned(), |peer| peer.to_string()),
                     self.limits.connections_max
                 );
@@ -130,7 +154,9 @@ impl ConnectionTable {
         let connection = Rc::new(Connection {
             activity: stream.activity().clone(),
             idle_timeout_ms: Cell::new(milliseconds(self.limits.idle_timeout)),
-            head: Cell::new(HeadTimer::Off),
+            peer: stream.peer(),
+            pace: Cell::new(Pace::Off),
+            stalled: Cell::new(None),
             signal: Cell::new(self.stop.is_set().then_some(CloseSignal::Finish)),
             waker: RefCell::default(),
         });
@@ -152,10 +178,28 @@ impl ConnectionTable {
         self.refused.get()
     }
 
-    /// Connections closed because they had stalled.
+    /// Connections closed because they had stalled, in whatever way.
     #[must_use]
     pub fn swept(&self) -> u64 {
         self.swept.get()
+    }
+
+    /// Those among them whose request's head did not come to its end in time.
+    #[must_use]
+    pub fn slow_heads(&self) -> u64 {
+        self.slow_heads.get()
+    }
+
+    /// Those among them whose request's body was slower than `main.min-body-rate`.
+    #[must_use]
+    pub fn slow_bodies(&self) -> u64 {
+        self.slow_bodies.get()
+    }
+
+    /// Requests whose head was larger than `main.max-header-bytes`.
+    #[must_use]
+    pub fn oversized_heads(&self) -> u64 {
+        self.oversized_heads.get()
     }
 
     /// Resolves when no connection is open (looks at every tick). From then on none is taken in: the listener may
@@ -179,9 +223,30 @@ impl ConnectionTable {
                 timeout_ms = timeout_ms.min(milliseconds(self.limits.stop_timeout));
                 connection.send(CloseSignal::Finish);
             }
-            if connection.has_stalled(now, timeout_ms) && connection.send(CloseSignal::Now) {
-                self.swept.set(self.swept.get() + 1);
+            if let Some(stall) = connection.stall(now, timeout_ms) {
+                connection.stalled.set(Some(stall));
+                if connection.send(CloseSignal::Now) {
+                    self.count(stall, connection.peer, now);
+                }
             }
+        }
+    }
+}
+
+impl ConnectionTable {
+    fn count(&self, stall: Stall, peer: Option<SocketAddr>, now: u64) {
+        self.swept.set(self.swept.get() + 1);
+        let (counter, what) = match stall {
+            Stall::Idle => return,
+            Stall::SlowHead => (&self.slow_heads, "the head of its request took too long"),
+            Stall::SlowBody => {
+                (&self.slow_bodies, "the body of its request was slower than main.min-body-rate")
+            }
+        };
+        counter.set(counter.get() + 1);
+        if let Some(more) = self.warn_rate.allow(now) {
+            let peer = peer.map_or_else(|| "?".to_owned(), |peer| peer.to_string());
+            tracing::warn!("connection from {peer} closed: {what} ({more} more not reported)");
         }
     }
 }
@@ -212,16 +277,26 @@ impl Connection {
         true
     }
 
-    /// Whether the peer has kept us waiting for too long.
-    fn has_stalled(&self, now: u64, idle_timeout_ms: u64) -> bool {
-        match self.head.get() {
-            HeadTimer::Awaited { timeout_ms, bytes_read } if self.activity.bytes_read() > bytes_read => {
-                self.head.set(HeadTimer::Begun { until_ms: now + timeout_ms });
+    /// How the peer has kept us waiting for too long, if it has.
+    fn stall(&self, now: u64, idle_timeout_ms: u64) -> Option<Stall> {
+        let read = self.activity.bytes_read();
+        match self.pace.get() {
+            Pace::Awaited { timeout_ms, bytes_read } if read > bytes_read => {
+                self.pace.set(Pace::Begun { until_ms: now + timeout_ms });
             }
-            HeadTimer::Begun { until_ms } if now >= until_ms => return true,
+            Pace::Begun { until_ms } if now >= until_ms => return Some(Stall::SlowHead),
+            Pace::Body { bytes_min, window_ms, began_ms, bytes_read } if now >= began_ms + window_ms => {
+                // If it is us who do not read, the rate says nothing about the peer.
+                if read - bytes_read < bytes_min && self.activity.waits_for_peer() {
+                    return Some(Stall::SlowBody);
+                }
+                self.pace.set(Pace::Body { bytes_min, window_ms, began_ms: now, bytes_read: read });
+            }
             _ => {}
         }
-        self.activity.waits_for_peer() && now.saturating_sub(self.activity.moved_ms()) >= idle_timeout_ms
+        let is_idle =
+            self.activity.waits_for_peer() && now.saturating_sub(self.activity.moved_ms()) >= idle_timeout_ms;
+        is_idle.then_some(Stall::Idle)
     }
 }
 
@@ -231,15 +306,50 @@ impl ConnectionHandle {
         self.connection.idle_timeout_ms.set(milliseconds(timeout));
     }
 
+    /// The idle timeout of this connection.
+    #[must_use]
+    pub fn idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.connection.idle_timeout_ms.get())
+    }
+
     /// A request's head is awaited from now on; once its first byte is here, it must be complete within `timeout`.
     pub fn head_awaited(&self, timeout: Duration) {
         let bytes_read = self.connection.activity.bytes_read();
-        self.connection.head.set(HeadTimer::Awaited { timeout_ms: milliseconds(timeout), bytes_read });
+        self.connection.pace.set(Pace::Awaited { timeout_ms: milliseconds(timeout), bytes_read });
     }
 
     /// The head is complete.
     pub fn head_complete(&self) {
-        self.connection.head.set(HeadTimer::Off);
+        self.connection.pace.set(Pace::Off);
+    }
+
+    /// A body is read from now on: in every span of the idle timeout it must bring `bytes_per_second_min` on average.
+    pub fn body_awaited(&self, bytes_per_second_min: u32) {
+        let window_ms = self.connection.idle_timeout_ms.get();
+        let bytes_min = (u128::from(bytes_per_second_min) * u128::from(window_ms)).div_ceil(1000);
+        self.connection.pace.set(Pace::Body {
+            bytes_min: u64::try_from(bytes_min).unwrap_or(u64::MAX),
+            window_ms,
+            began_ms: now_ms(),
+            bytes_read: self.connection.activity.bytes_read(),
+        });
+    }
+
+    /// Why the signal [`CloseSignal::Now`] was sent.
+    #[must_use]
+    pub fn stalled(&self) -> Option<Stall> {
+        self.connection.stalled.get()
+    }
+
+    /// A request's head was larger than `main.max-header-bytes`.
+    pub fn count_oversized_head(&self) {
+        let Some(table) = self.table.upgrade() else { return };
+        table.oversized_heads.set(table.oversized_heads.get() + 1);
+        if let Some(more) = table.warn_rate.allow(now_ms()) {
+            tracing::warn!(
+                "a request was refused: its head is larger than main.max-header-bytes ({more} more not reported)"
+            );
+        }
     }
 
     /// The signal, if one was sent.

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection: hyper between a [`Stream`] and the [`Service`] that answers.
+//! One HTTP/1.1 connection: hyper between a [`Transport`] and the [`Service`] that answers.
 //!
 //! Before it: `runtime`'s accept loop and the table of [connections](super::connections). After it: the service (one file a
 //! verb in `api`), which gets each request with its body as a stream of chunks and so reads a body of any size in bounded
@@ -22,8 +22,9 @@ use hyper::{
     service::service_fn,
 };
 
-use super::connections::{CloseSignal, ConnectionHandle};
-use crate::runtime::{StopFlag, Stream, sleep};
+use super::connections::{CloseSignal, ConnectionHandle, Stall};
+use super::transport::Transport;
+use crate::runtime::{StopFlag, sleep};
 
 /// How much is read ahead and how much of an answer is queued. hyper's reads start at 8 KiB and double while they come
 /// back full. Between 64 and 512 KiB it made no difference that could be measured: a body of 63 KB arrives in one chunk
@@ -32,7 +33,7 @@ const BUFFER_BYTES_MAX: usize = 256 * 1024;
 /// Header fields of one request.
 const HEADERS_MAX: usize = 100;
 /// How long a connection that ends with unread input is still read from.
-const LINGER_MAX: Duration = Duration::from_secs(2);
+pub(super) const LINGER_MAX: Duration = Duration::from_secs(2);
 /// The same once the daemon stops.
 const LINGER_STOPPING_MAX: Duration = Duration::from_millis(100);
 /// How many bytes are read from it.
@@ -61,12 +62,14 @@ pub struct HttpLimits {
     pub idle_timeout: Duration,
     /// From the first byte of a head to its last.
     pub header_timeout: Duration,
+    /// What a body must bring on average in every span of the idle timeout; 0: any byte now and then will do.
+    pub body_bytes_per_second_min: u32,
 }
 
 /// Serves `stream` until the peer closes it, it stalls, it breaks the protocol, or `stop` is raised: then a request in
 /// flight is answered, and an idle connection closed at once.
-pub async fn serve<S: Service>(
-    stream: Stream,
+pub async fn serve<T: Transport, S: Service>(
+    stream: T,
     service: Rc<S>,
     limits: &HttpLimits,
     connection: ConnectionHandle,
@@ -80,11 +83,15 @@ pub async fn serve<S: Service>(
     let unread = Rc::new(Cell::new(false));
 
     let answer = {
-        let (connection, unread, header_timeout) =
-            (connection.clone(), unread.clone(), limits.header_timeout);
+        let (connection, unread, limits) = (connection.clone(), unread.clone(), limits.clone());
         service_fn(move |request: Request<Incoming>| {
             connection.head_complete();
-            unread.set(!request.body().is_end_stream());
+            let has_body = !request.body().is_end_stream();
+            unread.set(has_body);
+            if has_body && limits.body_bytes_per_second_min > 0 {
+                connection.body_awaited(limits.body_bytes_per_second_min);
+            }
+            let header_timeout = limits.header_timeout;
             let call = service.clone().call(request);
             let connection = connection.clone();
             Box::pin(async move {
@@ -116,25 +123,53 @@ pub async fn serve<S: Service>(
         http.poll_without_shutdown(context).map(Some)
     })
     .await;
-    // Stalled: dropping hyper's state closes the socket.
-    let Some(result) = ended else { return };
+    let Some(result) = ended else {
+        // Dropping hyper's state closes the socket. Whose body was too slow is told so first, unless an earlier answer is
+        // still on its way: hyper keeps what the socket has not taken.
+        if connection.stalled() == Some(Stall::SlowBody) && !activity.write_waits() {
+            let mut stream = http.into_parts().io;
+            if stream.write_all(body_too_slow().as_bytes()).await.is_ok() {
+                linger(stream, LINGER_STOPPING_MAX).await;
+            }
+        }
+        return;
+    };
     if let Err(error) = &result {
         tracing::debug!("connection ended: {error}");
+        if error.is_parse_too_large() {
+            connection.count_oversized_head();
+        }
         unread.set(true);
     }
-    let stream = http.into_parts().io;
+    let mut stream = http.into_parts().io;
     if unread.get() && !activity.peer_finished() {
         let linger_max = if stop.is_set() { LINGER_STOPPING_MAX } else { LINGER_MAX };
         let dropped = async {
             connection.closing(Some(CloseSignal::Finish)).await;
         };
         linger(stream, linger_max).or(dropped).await;
+    } else {
+        // TLS announces its end; a peer that takes nothing must not keep us.
+        let enough = async {
+            sleep(LINGER_STOPPING_MAX).await;
+            Ok(())
+        };
+        let _ = stream.shutdown_write().or(enough).await;
     }
+}
+
+/// 408.
+fn body_too_slow() -> String {
+    const BODY: &str = "{\"status\":\"Request Timeout\",\"error\":\"the body came slower than main.min-body-rate asks for\"}\n";
+    format!(
+        "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{BODY}",
+        BODY.len()
+    )
 }
 
 /// Closes our side and reads on for a while. Closing a socket that has unread input resets the connection, and a client
 /// still sending its body would see that instead of the answer that says why it was refused (it would then try again).
-async fn linger(mut stream: Stream, linger_max: Duration) {
+pub(super) async fn linger(mut stream: impl Transport, linger_max: Duration) {
     if stream.shutdown_write().await.is_err() {
         return;
     }

@@ -3,3 +3,5 @@
 pub mod connections;
 pub mod http;
 pub mod tcp;
+pub mod tls;
+pub mod transport;

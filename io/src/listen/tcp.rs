@@ -2,21 +2,29 @@
 //!
 //! Nothing is answered. A bad line is skipped, counted and warned of. When the client closes its sending
 //! side, everything it sent is stored before ours is closed: an orderly close is the acknowledgement. Every other end is
-//! a reset.
+//! a reset. When tokens are needed, the first line brings one ([`greeting`]), and the connection lives as long as that is valid.
+
+mod greeting;
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use engine::line::decode::BadLine;
 use futures_lite::FutureExt;
 
 use super::connections::ConnectionHandle;
-use crate::core::Core;
+use super::transport::Transport;
+use crate::access::{Access, Unauthorized, Validity};
 use crate::core::ingest::Ingest;
-use crate::runtime::Stream;
+use crate::core::{Core, clock_seconds};
+use greeting::{Ungreeted, greeting};
 
 /// Size of a connection's buffer at first, and when it is busy.
 const BUFFER_BYTES_MIN: usize = 4 * 1024;
 const BUFFER_BYTES_MAX: usize = 256 * 1024;
+
+/// Until the first line is complete, if one is needed.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How a read ended.
 enum Received {
@@ -27,19 +35,43 @@ enum Received {
     Asked,
 }
 
-/// Stores the lines of a connection until the client closes it, it breaks or stalls, or the daemon stops.
-pub async fn serve(
-    mut stream: Stream,
+/// Stores the lines of a connection until the client closes it, it breaks or stalls, its token expires, or the daemon stops.
+pub async fn serve<T: Transport>(
+    mut stream: T,
     core: Rc<Core>,
     cluster_default: Rc<str>,
+    access: Option<Rc<Access>>,
     connection: ConnectionHandle,
 ) {
     let mut ingest = Ingest::new(&core, &cluster_default, BadLine::Skip);
-    let mut buffer = vec![0; BUFFER_BYTES_MIN];
+    let mut buffer = Vec::new();
+    let (mut validity, mut first) = (Validity::default(), 0..0);
+    if let Some(access) = &access {
+        connection.head_awaited(GREETING_TIMEOUT);
+        match greeting(&mut stream, access, &connection, &mut buffer).await {
+            Ok(greeted) => (validity, first) = greeted,
+            Err(why) => return refuse(&stream, access, why),
+        }
+        connection.head_complete();
+    }
+    if !first.is_empty() {
+        let Ok(()) = ingest.push(&buffer[first]).await else {
+            unreachable!("bad lines of a stream are skipped");
+        };
+        ingest.send().await;
+    }
+    buffer.resize(BUFFER_BYTES_MIN, 0);
     loop {
         let received = read(&mut stream, &mut buffer, &connection).await;
         match received {
             Received::Bytes(bytes) => {
+                if let Some(access) = &access
+                    && let Err(why) = validity.check(clock_seconds())
+                {
+                    refuse(&stream, access, why.into());
+                    let _ = ingest.finish().await;
+                    return;
+                }
                 let Ok(()) = ingest.push(&buffer[..bytes]).await else {
                     unreachable!("bad lines of a stream are skipped");
                 };
@@ -82,14 +114,24 @@ pub async fn serve(
 }
 
 /// Ends a connection so that its client cannot take it for an acknowledgement.
-pub fn reset(stream: &Stream, why: impl std::fmt::Display) {
+pub fn reset(stream: &impl Transport, why: impl std::fmt::Display) {
     tracing::debug!("TCP connection reset: {why}");
     if let Err(error) = stream.reset_on_close() {
         tracing::warn!("a TCP connection could not be reset: {error}");
     }
 }
 
-async fn read(stream: &mut Stream, buffer: &mut [u8], connection: &ConnectionHandle) -> Received {
+/// Ends a connection that may not write here.
+fn refuse(stream: &impl Transport, access: &Access, why: Ungreeted) {
+    match why {
+        Ungreeted::Ended => {}
+        Ungreeted::TooLong => access.refuse("a TCP connection", Unauthorized::TooLong),
+        Ungreeted::Refused(why) => access.refuse("a TCP connection", why),
+    }
+    reset(stream, why);
+}
+
+async fn read(stream: &mut impl Transport, buffer: &mut [u8], connection: &ConnectionHandle) -> Received {
     let read = async {
         match stream.read(buffer).await {
             Ok(0) => Received::End,

@@ -48,6 +48,12 @@ impl Activity {
         self.read_waits.get() || self.write_waits.get()
     }
 
+    /// Whether something is written that the socket has no room for.
+    #[must_use]
+    pub fn write_waits(&self) -> bool {
+        self.write_waits.get()
+    }
+
     /// Whether the peer has closed its sending side and everything it sent has been read.
     #[must_use]
     pub fn peer_finished(&self) -> bool {
@@ -76,7 +82,7 @@ impl Activity {
     }
 
     /// A write found the socket full and waits.
-    pub(super) fn write_waits(&self) {
+    pub(super) fn writing_waits(&self) {
         self.write_waits.set(true);
     }
 }

@@ -114,7 +114,11 @@ impl Stream {
         self.socket.shutdown(Shutdown::Write).await.map_err(io::Error::from)
     }
 
-    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    /// As [`read`](Self::read), for who polls.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let Poll::Ready(received) = Pin::new(&mut self.socket).poll_read(context, buffer) else {
             self.activity.read_waits();
             return Poll::Pending;
@@ -128,9 +132,13 @@ impl Stream {
         }
     }
 
-    fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    /// Writes some of `bytes`; how many.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let Poll::Ready(sent) = Pin::new(&mut self.socket).poll_write(context, bytes) else {
-            self.activity.write_waits();
+            self.activity.writing_waits();
             return Poll::Pending;
         };
         match sent {

@@ -44,6 +44,9 @@ pub const HEADER_BYTES_MIN: u32 = 8 * 1024;
 /// Headers beyond this would be an attack on memory.
 pub const HEADER_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
+/// Fastest body that `main.min-body-rate` may ask for: 1 GB/s; more would refuse everybody.
+pub const BODY_RATE_MAX: u32 = 1_000_000_000;
+
 /// Most cores `metric-store.cores` may ask for.
 pub const CORES_MAX: u16 = 1024;
 /// Most gigabytes `metric-store.memory-cap` may name; more than any machine has.

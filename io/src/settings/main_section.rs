@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::bounds;
+use super::jwt_key::JwtKey;
 use super::object::{Findings, Object};
+use super::problem::Problem;
 use super::secret::Secret;
 
 const KEYS: &[&str] = &[
@@ -20,6 +22,7 @@ const KEYS: &[&str] = &[
     "backend-url",
     "backend-token",
     "jwt-public-key",
+    "jwt-require-exp",
     "debug",
     "tcp-addr",
     "tcp-cluster",
@@ -27,6 +30,7 @@ const KEYS: &[&str] = &[
     "idle-timeout",
     "max-connections",
     "max-header-bytes",
+    "min-body-rate",
 ];
 const DEBUG_KEYS: &[&str] = &["dump-to-file", "gops"];
 
@@ -47,8 +51,10 @@ pub struct Main {
     pub backend_url: Option<String>,
     /// Bearer token for cc-backend. Not known to the reference.
     pub backend_token: Option<Secret>,
-    /// Base64 of the Ed25519 key that signs the tokens of clients; none: everybody may call.
-    pub jwt_public_key: Option<String>,
+    /// The key that signs the tokens of clients; none: everybody may call.
+    pub jwt_public_key: Option<JwtKey>,
+    /// Whether tokens without `exp` are refused. Not known to the reference, which accepts them.
+    pub jwt_require_exp: bool,
     /// Accepted, without effect.
     pub debug: DebugOptions,
     /// Where raw line protocol over TCP is accepted; none: nowhere. Not known to the reference.
@@ -61,6 +67,9 @@ pub struct Main {
     pub connections_max: u32,
     /// Longest request head; within what the HTTP library can do. Not known to the reference.
     pub header_bytes_max: u32,
+    /// Slowest body of a request, in bytes per second over every span of the idle timeout; 0: no bound. Not known to the
+    /// reference.
+    pub body_bytes_per_second_min: u32,
     /// `query-limit` written here instead of in `metric-store`; a limit there comes first.
     pub(super) query_values_max: Option<u64>,
 }
@@ -77,12 +86,14 @@ impl Main {
             backend_url: None,
             backend_token: None,
             jwt_public_key: None,
+            jwt_require_exp: false,
             debug: DebugOptions::default(),
             tcp_addr: None,
             tcp_cluster: None,
             idle_timeout: bounds::IDLE_TIMEOUT_DEFAULT,
             connections_max: bounds::CONNECTIONS_DEFAULT,
             header_bytes_max: bounds::HEADER_BYTES_DEFAULT,
+            body_bytes_per_second_min: 0,
             query_values_max: None,
         }
     }
@@ -108,7 +119,8 @@ impl Main {
         main.group = text("group");
         main.backend_url = text("backend-url");
         main.backend_token = object.secret("backend-token");
-        main.jwt_public_key = text("jwt-public-key");
+        main.jwt_public_key = read_key(&object);
+        main.jwt_require_exp = object.boolean("jwt-require-exp").unwrap_or(false);
         main.debug = DebugOptions::read(&object);
         main.tcp_addr = object.address("tcp-addr").map(str::to_owned);
         main.tcp_cluster = text("tcp-cluster");
@@ -119,9 +131,20 @@ impl Main {
             within(&object, "max-connections", 1, bounds::CONNECTIONS_MAX, main.connections_max);
         let (min, max) = (bounds::HEADER_BYTES_MIN, bounds::HEADER_BYTES_MAX);
         main.header_bytes_max = within(&object, "max-header-bytes", min, max, main.header_bytes_max);
+        main.body_bytes_per_second_min = within(&object, "min-body-rate", 0, bounds::BODY_RATE_MAX, 0);
         main.query_values_max = object.integer_within("query-limit", 1, u64::MAX, " values");
         main
     }
+}
+
+fn read_key(object: &Object<'_>) -> Option<JwtKey> {
+    const KEY: &str = "jwt-public-key";
+    let read = JwtKey::from_base64(object.text(KEY)?);
+    read.map_err(|found| {
+        let expected = "32 bytes of an Ed25519 public key in base64".to_owned();
+        object.findings().problem(Problem::OutOfRange { path: object.path_of(KEY), expected, found });
+    })
+    .ok()
 }
 
 fn within(object: &Object<'_>, key: &str, min: u32, max: u32, default: u32) -> u32 {

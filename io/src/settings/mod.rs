@@ -6,10 +6,13 @@
 mod address;
 pub mod bounds;
 mod duration;
+mod effective;
+mod jwt_key;
 mod main_section;
 mod metrics_section;
 mod nats_section;
 mod object;
+mod old_layout;
 mod problem;
 mod secret;
 mod sections;
@@ -27,6 +30,7 @@ use engine::config::Metrics;
 
 pub use address::{AddressError, resolve};
 pub use duration::{DurationError, parse as parse_duration};
+pub use jwt_key::JwtKey;
 pub use main_section::{DebugOptions, Main};
 pub use nats_section::Nats;
 pub use problem::{Problem, SettingsError};

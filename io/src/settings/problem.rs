@@ -143,15 +143,15 @@ pub enum Problem {
     /// The metrics as a whole.
     #[error("metrics: {0}")]
     Metrics(#[from] engine::config::MetricsError),
-    /// A key of the layout before version 1.5.
+    /// Keys of the layout before version 1.5 beside keys of the present one.
     #[error(
-        "{key}: this key belongs to the configuration layout before version 1.5; its place is now {place}"
+        "the file has keys of both layouts: {old} belong to the one before version 1.5, {new} to the present one; remove one kind"
     )]
-    OldKey {
-        /// The key as written.
-        key: &'static str,
-        /// Where it lives now.
-        place: &'static str,
+    MixedLayouts {
+        /// Keys of the old one.
+        old: String,
+        /// Keys of the new one.
+        new: String,
     },
 }
 

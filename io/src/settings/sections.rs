@@ -1,7 +1,7 @@
 //! The configuration file taken apart into its sections.
 //!
 //! Bytes of `config.json` and of the files it names come in; one JSON value per section goes out to the
-//! readers of the sections. Keys of the layout before version 1.5 end here.
+//! readers of the sections. A file of the layout before version 1.5 is put into the present one first.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::bounds;
 use super::object::{Findings, Object};
+use super::old_layout::{Layout, modernize};
 use super::problem::{Problem, SettingsError};
 
 /// Every key of the top level. A section may be in a file of its own.
@@ -25,21 +26,6 @@ const KEYS: &[&str] = &[
     "nats-file",
 ];
 
-/// Keys of the layout before version 1.5 and where to find them now.
-const OLD_KEYS: &[(&str, &str)] = &[
-    ("archive", "\"cleanup\" in the section \"metric-store\" (mode \"archive\" or \"delete\", directory)"),
-    (
-        "checkpoints",
-        "\"checkpoints\" in the section \"metric-store\" (its interval: \"checkpoint-interval\")",
-    ),
-    ("debug", "\"debug\" in the section \"main\""),
-    ("http-api", "the section \"main\" (\"addr\", \"https-cert-file\", \"https-key-file\")"),
-    ("http-api-address", "\"addr\" in the section \"main\""),
-    ("jwt-public-key", "\"jwt-public-key\" in the section \"main\""),
-    ("retention-in-memory", "\"retention-in-memory\" in the section \"metric-store\""),
-];
-const OLD_NATS_PLACE: &str = "one object with \"address\" in the section \"nats\", and \"nats-subscriptions\" in the section \"metric-store\"";
-
 /// The JSON value of each section; `None` where it is absent or null.
 #[derive(Debug, Default)]
 pub(super) struct Sections {
@@ -53,7 +39,7 @@ impl Sections {
     /// Takes the file apart and reads the files it names, relative to the working directory.
     ///
     /// # Errors
-    /// What keeps the rest from being looked at: unreadable files, broken JSON, the old layout.
+    /// What keeps the rest from being looked at: unreadable files, broken JSON, two layouts in one file.
     pub(super) fn read(bytes: &[u8], path: &Path, findings: &Findings) -> Result<Self, SettingsError> {
         let root = parse(bytes, path)?;
         let Value::Object(map) = &root else {
@@ -64,20 +50,20 @@ impl Sections {
             };
             return Err(SettingsError::Invalid { path: path.to_owned(), problems: vec![problem] });
         };
-        let mut old: Vec<Problem> = OLD_KEYS
-            .iter()
-            .filter(|(key, _)| map.contains_key(*key))
-            .map(|&(key, place)| Problem::OldKey { key, place })
-            .collect();
-        if map.get("nats").is_some_and(Value::is_array) {
-            old.push(Problem::OldKey { key: "nats", place: OLD_NATS_PLACE });
-        }
-        if !old.is_empty() {
-            // Everything else that is missing follows from this.
-            return Err(SettingsError::Invalid { path: path.to_owned(), problems: old });
-        }
+        let modern;
+        let root = match modernize(&root, map, findings) {
+            // Everything else that is wrong follows from this.
+            Err(problem) => {
+                return Err(SettingsError::Invalid { path: path.to_owned(), problems: vec![problem] });
+            }
+            Ok(Layout::New) => &root,
+            Ok(Layout::Old(converted)) => {
+                modern = converted;
+                &modern
+            }
+        };
         // Reports unknown keys.
-        let Some(object) = Object::new(String::new(), &root, KEYS, findings) else {
+        let Some(object) = Object::new(String::new(), root, KEYS, findings) else {
             return Ok(Self::default());
         };
         Ok(Self {

@@ -12,6 +12,8 @@ use engine::durable::commit::WalSync;
 
 use super::*;
 
+/// 32 bytes.
+const KEY: &str = "M9SE1Q0uPPvg5nFv6sDDL7BSj+KTwBxpXhqLrbQrJbk=";
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn load(value: &Value) -> Result<Settings, String> {
@@ -79,7 +81,7 @@ fn a_complete_file_is_kept_completely() {
     let settings = load(&json!({
         "main": {
             "addr": ":443", "https-cert-file": "/c.pem", "https-key-file": "/k.pem", "user": "cc", "group": "hpc",
-            "backend-url": "https://cc", "backend-token": "t0ken", "jwt-public-key": "a2V5",
+            "backend-url": "https://cc", "backend-token": "t0ken", "jwt-public-key": KEY, "jwt-require-exp": true,
             "debug": {"dump-to-file": "/d", "gops": true}, "tcp-addr": "[::1]:8083", "tcp-cluster": "fritz",
             "idle-timeout": "1m30s", "max-connections": 7, "max-header-bytes": 8192
         },
@@ -106,7 +108,8 @@ fn a_complete_file_is_kept_completely() {
     assert_eq!((main.user.as_deref(), main.group.as_deref()), (Some("cc"), Some("hpc")));
     assert_eq!(main.backend_url.as_deref(), Some("https://cc"));
     assert_eq!(main.backend_token.as_ref().map(Secret::reveal), Some("t0ken"));
-    assert_eq!(main.jwt_public_key.as_deref(), Some("a2V5"));
+    assert_eq!(main.jwt_public_key.as_ref().map(JwtKey::to_base64).as_deref(), Some(KEY));
+    assert!(main.jwt_require_exp);
     assert_eq!(main.debug, DebugOptions { dump_to_file: Some("/d".into()), gops: true });
     assert_eq!((main.tcp_addr.as_deref(), main.tcp_cluster.as_deref()), (Some("[::1]:8083"), Some("fritz")));
     assert_eq!((main.idle_timeout.as_secs(), main.connections_max, main.header_bytes_max), (90, 7, 8192));
@@ -141,6 +144,42 @@ fn a_complete_file_is_kept_completely() {
     assert_eq!(nats.creds_file_path.as_deref(), Some(Path::new("/creds")));
     let printed = format!("{settings:?}");
     assert!(!printed.contains("p4ss") && !printed.contains("t0ken"), "{printed}");
+}
+
+#[test]
+fn the_effective_configuration_says_the_same_in_full() {
+    for text in [
+        minimal().to_string(),
+        fs::read_to_string(example("config.json")).unwrap(),
+        json!({
+            "main": {"addr": ":1", "user": "cc", "jwt-public-key": KEY, "idle-timeout": "1m30s", "tcp-addr": ":2"},
+            "metrics": {"a": {"frequency": 10, "aggregation": "sum"}, "b": {"frequency": 1, "aggregation": "avg"}},
+            "metric-store": {
+                "retention-in-memory": "1h30m1s", "checkpoint-interval": "90m", "memory-cap": 0.25, "cores": 2,
+                "cleanup": {"mode": "archive", "directory": "/a"}, "max-series": 7, "query-limit": 5,
+                "wal": {"sync": "interval:1500us", "directory": "/w"}, "num-workers": -1,
+                "checkpoints": {"file-format": "json", "directory": "/c", "max-wal-size": 5},
+                "nats-subscriptions": [{"subscribe-to": "s"}, {"subscribe-to": "t", "cluster-tag": "c"}]
+            },
+            "nats": {"address": "nats://n", "creds-file-path": "/x"}
+        })
+        .to_string(),
+    ] {
+        let settings = load_text(&text).unwrap();
+        let again = load(&settings.effective()).unwrap();
+        assert_eq!(again.main, settings.main);
+        assert_eq!(again.metric_store, settings.metric_store);
+        // But for secrets, which are not shown.
+        let nats = |settings: &Settings| settings.nats.clone().map(|nats| Nats { password: None, ..nats });
+        assert_eq!(nats(&again), nats(&settings));
+        let metrics = |settings: &Settings| {
+            settings.metrics.iter().map(|(_, metric)| metric.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(metrics(&again), metrics(&settings));
+        assert!(again.notes.is_empty(), "{:?}", again.notes);
+    }
+    let secrets = with("/main/backend-token", json!("s3cret"));
+    assert!(!load(&secrets).unwrap().effective().to_string().contains("s3cret"));
 }
 
 #[test]
@@ -254,6 +293,12 @@ fn errors_name_the_key_and_what_to_do() {
         // Wrong values.
         ("/main/addr", json!("8082"), "main.addr: \"8082\" has no port"),
         ("/main/tcp-addr", json!("::1:8083"), "main.tcp-addr: \"::1:8083\" cannot be read"),
+        (
+            "/main/jwt-public-key",
+            json!("a2V5"),
+            "main.jwt-public-key: expected 32 bytes of an Ed25519 public key in base64, found 3 bytes",
+        ),
+        ("/main/jwt-public-key", json!("-"), "found no base64"),
         ("/main/idle-timeout", json!("0"), "main.idle-timeout: expected a duration of at least 1s"),
         ("/main/idle-timeout", json!("2 min"), "main.idle-timeout: \"2 min\" is not a duration"),
         ("/main/max-connections", json!(0), "main.max-connections: expected a number from 1 to"),
@@ -348,25 +393,6 @@ fn all_problems_are_reported_at_once() {
         ["config.json", "\"adr\"", "metrics.cpu_load.frequency", "metric-store.memory-cap", "\"user\""]
     {
         assert!(error.contains(expected), "{expected}: {error}");
-    }
-}
-
-#[test]
-fn the_old_layout_is_named_with_the_new_place() {
-    for (key, value, expected) in [
-        ("checkpoints", json!({"interval": "12h"}), "\"checkpoints\" in the section \"metric-store\""),
-        ("archive", json!({"interval": "50h"}), "\"cleanup\" in the section \"metric-store\""),
-        ("http-api", json!({"address": "localhost:8082"}), "the section \"main\""),
-        ("jwt-public-key", json!("a2V5"), "\"jwt-public-key\" in the section \"main\""),
-        ("retention-in-memory", json!("48h"), "\"retention-in-memory\" in the section \"metric-store\""),
-        ("nats", json!([{"address": "nats://x"}]), "\"nats-subscriptions\" in the section \"metric-store\""),
-    ] {
-        let error = load(&json!({"metrics": {}, key: value})).unwrap_err();
-        assert!(
-            error.contains(&format!("{key}: this key belongs to")) && error.contains(expected),
-            "{error}"
-        );
-        assert!(!error.contains("missing") && !error.contains("unknown"), "only the old key: {error}");
     }
 }
 

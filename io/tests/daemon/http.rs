@@ -64,8 +64,8 @@ impl Answer {
 
 /// One connection, kept open between requests.
 #[derive(Debug)]
-pub(crate) struct Client {
-    stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    stream: S,
     /// Bytes received but not yet part of an answer.
     received: Vec<u8>,
 }
@@ -78,6 +78,27 @@ impl Client {
         stream.set_read_timeout(Some(READ_TIMEOUT)).expect("a read timeout can be set");
         stream.set_write_timeout(Some(READ_TIMEOUT)).expect("a write timeout can be set");
         stream.set_nodelay(true).expect("TCP_NODELAY can be set");
+        Self::over(stream)
+    }
+
+    /// Whether the daemon has sent nothing that was not read yet.
+    pub(crate) fn is_silent(&mut self) -> bool {
+        self.stream.set_nonblocking(true).expect("a socket can be told not to block");
+        let mut byte = [0];
+        let peeked = self.stream.peek(&mut byte);
+        self.stream.set_nonblocking(false).expect("a socket can be told to block");
+        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Tells the daemon that nothing more comes; answers can still be read.
+    pub(crate) fn finish_sending(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// A client on a connection that is there already.
+    pub(crate) fn over(stream: S) -> Self {
         Self { stream, received: Vec::new() }
     }
 
@@ -89,11 +110,6 @@ impl Client {
     /// Sends bytes in pieces of `piece` bytes, each a packet of its own.
     pub(crate) fn send_in_pieces(&mut self, bytes: &[u8], piece: usize) -> io::Result<()> {
         bytes.chunks(piece).try_for_each(|part| self.stream.write_all(part))
-    }
-
-    /// Tells the daemon that nothing more comes; answers can still be read.
-    pub(crate) fn finish_sending(&self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
     }
 
     /// Reads until the daemon closes its side.

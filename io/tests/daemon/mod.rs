@@ -6,8 +6,10 @@
 #![allow(dead_code, reason = "every test file uses another part of the harness")]
 
 pub(crate) mod http;
+pub(crate) mod issuer;
 pub(crate) mod random;
 pub(crate) mod scenario;
+pub(crate) mod tls;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -54,12 +56,18 @@ impl Daemon {
     /// Starts a daemon whose configuration (the whole file) was changed by `change` first.
     #[track_caller]
     pub(crate) fn start_with(change: impl Fn(&mut Value)) -> Self {
+        Self::start_on(|_, config| change(config))
+    }
+
+    /// Starts a daemon whose scratch directory and configuration were changed by `change` first.
+    #[track_caller]
+    pub(crate) fn start_on(change: impl Fn(&Path, &mut Value)) -> Self {
         let mut said = String::new();
         for _ in 0..START_ATTEMPTS_MAX {
             let directory = tempfile::tempdir().expect("a scratch directory can be made");
             let port = free_port();
             let mut config = default_config(directory.path(), port);
-            change(&mut config);
+            change(directory.path(), &mut config);
             match launch(directory.path(), &config, port) {
                 Ok((child, log)) => return Self { directory, config, port, child, log },
                 Err(text) => said = text,
@@ -205,6 +213,11 @@ impl Daemon {
         // It may have ended by itself; both calls then have nothing to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// How many file descriptors it has open.

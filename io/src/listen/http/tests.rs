@@ -252,6 +252,7 @@ fn limits() -> HttpLimits {
         header_bytes_max: 16 * 1024,
         idle_timeout: Duration::from_secs(30),
         header_timeout: Duration::from_secs(30),
+        body_bytes_per_second_min: 0,
     }
 }
 

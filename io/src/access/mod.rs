@@ -1,0 +1,139 @@
+//! Who may call: tokens that `main.jwt-public-key` has signed (SPEC section 3).
+//!
+//! Before it: the header of an HTTP request ([`bearer`]), or the first line of a raw TCP connection. After it: the call.
+//! One [`Access`] a core. A token is verified once and then remembered by its SHA-256, so that a collector's next request costs a
+//! hash; its times are looked at on every call.
+
+mod token;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use ring::digest::{SHA256, digest};
+
+use crate::runtime::now_ms;
+use crate::settings::JwtKey;
+use crate::telemetry::{RateLimit, WARN_INTERVAL};
+
+pub use token::{Unauthorized, Validity, Verifier};
+
+/// Longest token that is looked at; one of cc-backend has some hundred bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Verified tokens that a core remembers: 50 KB. Beyond, they are verified again.
+const KNOWN_TOKENS_MAX: usize = 1024;
+
+/// What checks the tokens of one core.
+#[derive(Debug)]
+pub struct Access {
+    verifier: Verifier,
+    /// Tokens without `exp` are refused, too.
+    require_expiry: bool,
+    /// By SHA-256 of the whole token. Only such as were verified.
+    known: RefCell<HashMap<[u8; 32], Validity>>,
+    refused: Cell<u64>,
+    refused_rate: RateLimit,
+    endless_rate: RateLimit,
+}
+
+impl Access {
+    /// Accepts what `key` has signed; with `require_expiry` (`main.jwt-require-exp`) only if it expires some day.
+    #[must_use]
+    pub fn new(key: &JwtKey, require_expiry: bool) -> Self {
+        Self {
+            verifier: Verifier::new(key),
+            require_expiry,
+            known: RefCell::default(),
+            refused: Cell::new(0),
+            refused_rate: RateLimit::new(WARN_INTERVAL),
+            endless_rate: RateLimit::new(WARN_INTERVAL),
+        }
+    }
+
+    /// Checks a token at the time `now`, in seconds since 1970.
+    ///
+    /// # Errors
+    /// See [`Unauthorized`].
+    pub fn check(&self, token: &[u8], now: i64) -> Result<Validity, Unauthorized> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(Unauthorized::TooLong);
+        }
+        let hash = digest(&SHA256, token).as_ref().try_into().expect("SHA-256 has 32 bytes");
+        let known = self.known.borrow().get(&hash).copied();
+        if let Some(validity) = known {
+            // Stays even if it has expired: the clock may be set back, and verifying costs more than remembering.
+            return validity.check(now);
+        }
+        let validity = self.verifier.verify(token)?;
+        validity.check(now)?;
+        if validity.until.is_none() {
+            if self.require_expiry {
+                return Err(Unauthorized::Endless);
+            }
+            if let Some(more) = self.endless_rate.allow(now_ms()) {
+                tracing::warn!(
+                    "a token without exp is accepted, as by the reference; set main.jwt-require-exp to refuse it ({more} more not reported)"
+                );
+            }
+        }
+        let mut known = self.known.borrow_mut();
+        if known.len() >= KNOWN_TOKENS_MAX {
+            known.retain(|_, validity| validity.check(now).is_ok());
+        }
+        if known.len() >= KNOWN_TOKENS_MAX {
+            known.clear();
+        }
+        known.insert(hash, validity);
+        Ok(validity)
+    }
+
+    /// Checks the header of a request.
+    ///
+    /// # Errors
+    /// See [`Unauthorized`].
+    pub fn check_headers(&self, headers: &HeaderMap, now: i64) -> Result<Validity, Unauthorized> {
+        self.check(bearer(headers)?, now)
+    }
+
+    /// Counts a refusal and warns of it, but not of every one. `who` is the kind of call.
+    pub fn refuse(&self, who: &str, why: Unauthorized) {
+        self.refused.set(self.refused.get() + 1);
+        if let Some(more) = self.refused_rate.allow(now_ms()) {
+            tracing::warn!("{who} refused: {why} ({more} more not reported)");
+        }
+    }
+
+    /// Calls and connections refused since the start.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.get()
+    }
+}
+
+/// The token in `Authorization: Bearer <JWT>`; the word may be of any case, the header must be there once.
+///
+/// # Errors
+/// [`Unauthorized::Missing`], [`Unauthorized::NotBearer`].
+pub fn bearer(headers: &HeaderMap) -> Result<&[u8], Unauthorized> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or(Unauthorized::Missing)?;
+    if values.next().is_some() {
+        return Err(Unauthorized::NotBearer);
+    }
+    bearer_credentials(value.as_bytes()).ok_or(Unauthorized::NotBearer)
+}
+
+/// What follows the word `Bearer`.
+#[must_use]
+pub fn bearer_credentials(value: &[u8]) -> Option<&[u8]> {
+    const SCHEME: &[u8] = b"bearer ";
+    let (scheme, token) = value.trim_ascii().split_at_checked(SCHEME.len())?;
+    let token = token.trim_ascii();
+    (scheme.eq_ignore_ascii_case(SCHEME) && !token.is_empty()).then_some(token)
+}
+
+#[cfg(test)]
+#[path = "../../tests/daemon/issuer.rs"]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

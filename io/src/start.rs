@@ -1,0 +1,136 @@
+//! One core's parts put together: log, connections, upkeep, pump.
+//!
+//! [`boot`](crate::boot) starts one of these a core, on its thread.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::durable::checkpoint::Inherited;
+use engine::durable::load::LoadedCore;
+use engine::durable::segments::SegmentOptions;
+use engine::series::directory::{Directory, HostPublisher};
+
+use crate::access::Access;
+use crate::backend::Backend;
+use crate::core::checkpoint::Checkpoints;
+use crate::core::memory_cap::{self, CheckpointsWanted};
+use crate::core::mesh::CoreEnds;
+use crate::core::{
+    Core, Stopping, journal, pump,
+    retention::{CleanupOrders, Retention},
+    upkeep::{self, CheckpointsDue},
+};
+use crate::durable::RealPlatform;
+use crate::front::Front;
+use crate::listen::connections::{ConnectionLimits, ConnectionTable};
+use crate::listen::tls::{Handshakes, Tls};
+use crate::runtime::{self, Listener, StopFlag};
+use crate::settings::Settings;
+
+/// How long connections may take to end once the daemon stops.
+const STOP_TIMEOUT: Duration = Duration::from_millis(1000);
+
+/// What all cores share.
+#[derive(Clone)]
+pub(crate) struct AllCores {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) seed: u64,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) stop: StopFlag,
+    pub(crate) stopping: Arc<Stopping>,
+    pub(crate) inherited: Arc<Inherited>,
+    pub(crate) wanted: CheckpointsWanted,
+    pub(crate) orders: CleanupOrders,
+    pub(crate) backend: Option<Arc<Backend>>,
+}
+
+/// The listening sockets of one core.
+pub(crate) struct CoreListeners {
+    pub(crate) http: Listener,
+    pub(crate) tcp: Option<Listener>,
+}
+
+/// What a core is started with.
+pub(crate) struct CoreStart {
+    pub(crate) shared: AllCores,
+    pub(crate) ends: CoreEnds,
+    pub(crate) listeners: CoreListeners,
+    pub(crate) loaded: LoadedCore,
+    pub(crate) hosts: HostPublisher,
+}
+
+impl CoreStart {
+    /// One core from its start to its end.
+    ///
+    /// # Errors
+    /// Its log cannot be begun or closed.
+    pub(crate) async fn run(self) -> io::Result<()> {
+        let Self { shared, ends, listeners, loaded, hosts } = self;
+        let AllCores { settings, directory, seed, tls, stop, stopping, inherited, wanted, orders, backend } =
+            shared;
+        let store = &settings.metric_store;
+        let cores = ends.cores();
+        let (core, incoming) = Core::new(
+            ends,
+            Arc::clone(&settings.metrics),
+            directory,
+            seed,
+            store.query_values_max,
+            store.series_max as usize,
+        );
+        let segments = SegmentOptions::new(
+            store.wal.directory.clone(),
+            u16::try_from(core.index).map_err(io::Error::other)?,
+            u16::try_from(cores).map_err(io::Error::other)?,
+        );
+        let journal = journal::start(&core, segments, store.wal.sync).await?;
+        let limits = ConnectionLimits {
+            connections_max: (settings.main.connections_max as usize).div_ceil(cores),
+            idle_timeout: settings.main.idle_timeout,
+            stop_timeout: STOP_TIMEOUT,
+        };
+        let connections = ConnectionTable::start(limits, stop.clone());
+        let access = settings.main.jwt_public_key.as_ref();
+        let access = access.map(|key| Rc::new(Access::new(key, settings.main.jwt_require_exp)));
+        let handshakes = tls.map(Handshakes::new);
+        let front =
+            Front { core: Rc::clone(&core), connections: Rc::clone(&connections), access, handshakes };
+        front.serve_http(listeners.http, &settings, &stop);
+        if let Some(listener) = listeners.tcp {
+            front.serve_tcp(listener, &settings, &stop);
+        }
+        let has_logs = !loaded.segments.is_empty() || !loaded.reference_logs.is_empty();
+        let checkpoints = Checkpoints::new(
+            RealPlatform,
+            journal.queue(),
+            store.checkpoints.directory.clone(),
+            store.checkpoints.file_format.into(),
+            inherited,
+            loaded.reference_logs,
+        );
+        if core.index == 0 && store.memory_cap_bytes > 0 {
+            let (core, store) = (Rc::clone(&core), store.clone());
+            let (wanted, stop) = (wanted.clone(), stop.clone());
+            runtime::spawn("memory cap", async move {
+                memory_cap::run(core, &store, wanted, stop).await;
+            });
+        }
+        if core.index == 0 {
+            let (core, store) = (Rc::clone(&core), store.clone());
+            let (orders, stop) = (orders.clone(), stop.clone());
+            runtime::spawn("retention", Retention { core, store, backend, orders, stop }.run());
+        }
+        {
+            let (core, stopping, store) = (Rc::clone(&core), Arc::clone(&stopping), store.clone());
+            runtime::spawn("upkeep", async move {
+                let due = CheckpointsDue { at_once: has_logs, wanted, cleanup: orders };
+                upkeep::run(core, checkpoints, &store, due, connections, stop, stopping).await;
+            });
+        }
+        let journal = pump::run(core, incoming, loaded.shard, journal, hosts, stopping).await;
+        journal.close().await.map_err(|error| io::Error::other(error.to_string()))
+    }
+}
