@@ -30,6 +30,8 @@ use crate::core::{
 use crate::durable::RealPlatform;
 use crate::listen::connections::{ConnectionLimits, ConnectionTable};
 use crate::listen::http::{self, HttpLimits};
+use crate::listen::nats::feed::{self, Feed};
+use crate::listen::nats::{Bridge, BridgeThread};
 use crate::listen::tcp;
 use crate::recover;
 use crate::runtime::{self, CoreThread, Listener, StopFlag};
@@ -79,10 +81,12 @@ fn run(settings: Settings) -> Result<(), String> {
     let cpus = cpus(&settings).map_err(text)?;
     let _lock = lock(&settings.metric_store.wal.directory)?;
     let listeners = bind_all(&settings, cpus.len())?;
+    let (bridge, feeds) = Bridge::new(&settings, cpus.len()).map_err(|error| error.to_string())?;
     let loaded = recover::load(&settings, cpus.len(), clock_seconds())?;
 
     let stop = StopFlag::new();
-    let threads = start_cores(&Arc::new(settings), &cpus, listeners, loaded, &stop).map_err(text)?;
+    let threads = start_cores(&Arc::new(settings), &cpus, listeners, loaded, feeds, &stop).map_err(text)?;
+    let bridge = bridge.map(Bridge::start).transpose().map_err(text)?;
     notify("READY=1");
     for signal in signals.forever() {
         if signal == SIGHUP {
@@ -95,8 +99,12 @@ fn run(settings: Settings) -> Result<(), String> {
     notify("STOPPING=1");
     let since = Instant::now();
     stop.set();
+    bridge.iter().for_each(BridgeThread::stop);
     for thread in threads {
         thread.join().map_err(|error| error.to_string())?;
+    }
+    if let Some(bridge) = bridge {
+        bridge.join();
     }
     tracing::info!("stopped after {} ms", since.elapsed().as_millis());
     Ok(())
@@ -134,9 +142,6 @@ fn warn_unfinished(settings: &Settings) {
     }
     if let Cleanup::Archive { .. } = settings.metric_store.cleanup {
         critical!("{}", cleanup::ARCHIVE_NOT_BUILT);
-    }
-    if settings.nats.is_some() {
-        critical!("nats is configured, but this version does not subscribe yet");
     }
 }
 
@@ -227,6 +232,7 @@ fn start_cores(
     cpus: &[usize],
     listeners: Vec<CoreListeners>,
     loaded: Vec<LoadedCore>,
+    feeds: Vec<Option<Feed>>,
     stop: &StopFlag,
 ) -> io::Result<Vec<CoreThread>> {
     let stopping = Stopping::new(cpus.len());
@@ -240,8 +246,8 @@ fn start_cores(
     for (loaded, hosts) in &mut cores {
         hosts.publish(&mut loaded.shard);
     }
-    let parts = mesh(cpus.len()).into_iter().zip(listeners).zip(cores).zip(cpus);
-    for (((ends, listeners), (loaded, hosts)), &cpu) in parts {
+    let parts = mesh(cpus.len()).into_iter().zip(listeners).zip(cores).zip(feeds).zip(cpus);
+    for ((((ends, listeners), (loaded, hosts)), feed), &cpu) in parts {
         let (settings, stop) = (Arc::clone(settings), stop.clone());
         let (stopping, inherited, directory) =
             (Arc::clone(&stopping), Arc::clone(&inherited), Arc::clone(&directory));
@@ -252,6 +258,7 @@ fn start_cores(
             ends,
             listeners,
             loaded,
+            feed,
             directory,
             hosts,
             seed,
@@ -278,6 +285,7 @@ struct CoreStart {
     ends: CoreEnds,
     listeners: CoreListeners,
     loaded: LoadedCore,
+    feed: Option<Feed>,
     directory: Arc<Directory>,
     hosts: HostPublisher,
     seed: u64,
@@ -295,6 +303,7 @@ impl CoreStart {
             ends,
             listeners,
             loaded,
+            feed,
             directory,
             hosts,
             seed,
@@ -329,6 +338,7 @@ impl CoreStart {
         if let Some(listener) = listeners.tcp {
             serve_tcp(listener, &core, &connections, &settings, &stop);
         }
+        let fed = feed::start(&core, feed);
         let has_logs = !loaded.segments.is_empty() || !loaded.reference_logs.is_empty();
         let checkpoints = Checkpoints::new(
             RealPlatform,
@@ -349,7 +359,7 @@ impl CoreStart {
             let (core, stopping, store) = (Rc::clone(&core), Arc::clone(&stopping), store.clone());
             runtime::spawn("upkeep", async move {
                 let due = CheckpointsDue { at_once: has_logs, wanted };
-                upkeep::run(core, checkpoints, &store, due, connections, stop, stopping).await;
+                upkeep::run(core, checkpoints, &store, due, connections, fed, stop, stopping).await;
             });
         }
         let journal = pump::run(core, incoming, loaded.shard, journal, hosts, stopping).await;

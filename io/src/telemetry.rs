@@ -62,6 +62,10 @@ impl<S: Fn(&[u8]) + Send + Sync + 'static> Logger<S> {
 
 /// The level of an event, and none for what is finer than debug.
 fn level_of(metadata: &Metadata<'_>) -> Option<LogLevel> {
+    // The client of NATS speaks of every attempt and every message; the bridge says what matters.
+    if metadata.target().starts_with("async_nats") {
+        return (*metadata.level() <= Level::INFO).then_some(LogLevel::Debug);
+    }
     match *metadata.level() {
         Level::ERROR if metadata.target() == CRITICAL_TARGET => Some(LogLevel::Crit),
         Level::ERROR => Some(LogLevel::Err),

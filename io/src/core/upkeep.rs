@@ -15,6 +15,7 @@ use super::{Core, Stopping, clock_seconds};
 use crate::cleanup;
 use crate::durable::RealPlatform;
 use crate::listen::connections::ConnectionTable;
+use crate::listen::nats::feed::Fed;
 use crate::runtime::{StopFlag, next_tick, sleep};
 use crate::settings::{Cleanup, MetricStore};
 
@@ -34,13 +35,14 @@ pub struct CheckpointsDue {
     pub wanted: CheckpointsWanted,
 }
 
-/// Runs until the daemon stops, no core has connections any more, and this core's data is in snapshots.
+/// Runs until the daemon stops, no core has connections any more, the NATS bridge is through, and this core's data is in snapshots.
 pub async fn run(
     core: Rc<Core>,
     mut checkpoints: Checkpoints,
     store: &MetricStore,
     due: CheckpointsDue,
     connections: Rc<ConnectionTable>,
+    fed: Fed,
     stop: StopFlag,
     stopping: Arc<Stopping>,
 ) {
@@ -82,6 +84,7 @@ pub async fn run(
         }
     }
     connections.drained().await;
+    fed.over().await;
     deliver(&core).await;
     stopping.undelivered.arrive();
     while !stopping.undelivered.is_over() {

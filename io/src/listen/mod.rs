@@ -2,4 +2,5 @@
 
 pub mod connections;
 pub mod http;
+pub mod nats;
 pub mod tcp;
