@@ -25,7 +25,7 @@ use crate::core::memory_cap::{self, CheckpointsWanted};
 use crate::core::mesh::{CoreEnds, mesh};
 use crate::core::{
     Core, Stopping, clock_seconds, journal, pump,
-    upkeep::{self, CheckpointsDue},
+    upkeep::{self, CheckpointsDue, Sources},
 };
 use crate::durable::RealPlatform;
 use crate::listen::connections::{ConnectionLimits, ConnectionTable};
@@ -356,10 +356,11 @@ impl CoreStart {
             });
         }
         {
+            let sources = Sources { connections, fed };
             let (core, stopping, store) = (Rc::clone(&core), Arc::clone(&stopping), store.clone());
             runtime::spawn("upkeep", async move {
                 let due = CheckpointsDue { at_once: has_logs, wanted };
-                upkeep::run(core, checkpoints, &store, due, connections, fed, stop, stopping).await;
+                upkeep::run(core, checkpoints, &store, due, sources, stop, stopping).await;
             });
         }
         let journal = pump::run(core, incoming, loaded.shard, journal, hosts, stopping).await;

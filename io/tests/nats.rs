@@ -223,7 +223,7 @@ fn what_was_handed_over_before_a_stop_is_in_snapshots() {
         assert!(log_says(&daemon, "messages received, 0 lost"), "{}", daemon.log());
         daemon.restart_with(|config| config["metric-store"]["wal"] = json!({"sync": "off"}));
         client = place.heard_client(&["m"]);
-        let values = json!((0..200).map(|value| value as f64).collect::<Vec<_>>());
+        let values = json!((0..200).map(f64::from).collect::<Vec<_>>());
         for message in [0, messages / 2, messages - 1] {
             assert_stored(&daemon, "c", &format!("h{round}-{message}"), &values);
         }

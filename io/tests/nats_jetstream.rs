@@ -11,6 +11,7 @@ use broker::{Place, log_says};
 use daemon::random::Random;
 use daemon::{Daemon, eventually};
 use serde_json::{Value, json};
+use tools::nats::client::{Client, Consumer};
 
 const TIME: i64 = 1_700_000_040;
 /// Longer than the broker waits before it delivers what a killed daemon was given.
@@ -60,7 +61,7 @@ fn what_was_published_before_the_daemon_came_is_stored_and_acknowledged() {
     let place = Place::with_jet_stream();
     let mut client = place.client();
     client.create_stream("METRICS", &["js.*"]).unwrap();
-    let publish = |client: &mut tools::nats::client::Client, message| {
+    let publish = |client: &mut Client, message| {
         for host in 0..HOSTS {
             client.request(&format!("js.{host}"), body(host, message).as_bytes()).unwrap();
         }
@@ -130,11 +131,16 @@ fn a_consumer_for_something_else_is_left_alone() {
     assert!(log_says(&daemon, "this consumer exists, for \"js.other\""), "{}", daemon.log());
 }
 
+/// How far the daemon's consumer is.
+fn look(client: &mut Client) -> Consumer {
+    client.consumer("METRICS", "store").expect("the daemon has made it")
+}
+
 /// Publishes without a pause while the daemon is killed and started again so many times.
 fn kill_rounds(rounds: usize) {
     let mut random = Random::from_environment();
     let place = Place::with_jet_stream();
-    place.client().create_stream("METRICS", &["js.*"]).unwrap();
+    place.client().create_stream("METRICS", &["js.*"]).expect("the broker makes a stream");
     let mut daemon = place.daemon(subscription());
     let (tell, stop) = std::sync::mpsc::channel::<()>();
     let mut client = place.client();
@@ -143,7 +149,9 @@ fn kill_rounds(rounds: usize) {
         let mut message = 0;
         while stop.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
             for host in 0..HOSTS {
-                client.request(&format!("js.{host}"), body(host, message).as_bytes()).unwrap();
+                client
+                    .request(&format!("js.{host}"), body(host, message).as_bytes())
+                    .expect("the broker keeps the message");
             }
             message += 1;
         }
@@ -154,15 +162,15 @@ fn kill_rounds(rounds: usize) {
     for round in 0..rounds {
         // Every round makes progress, and the kill comes at any moment after that.
         assert!(log_says(&daemon, "NATS: pulling"), "round {round}");
-        let before = client.consumer("METRICS", "store").unwrap();
-        assert!(eventually(SOON, || client.consumer("METRICS", "store").unwrap() != before));
+        let before = look(&mut client);
+        assert!(eventually(SOON, || look(&mut client) != before));
         thread::sleep(Duration::from_micros(random.next() % 300_000));
         daemon.kill();
-        unacknowledged += client.consumer("METRICS", "store").unwrap().unacknowledged;
+        unacknowledged += look(&mut client).unacknowledged;
         daemon.restart();
     }
-    tell.send(()).unwrap();
-    let messages = publisher.join().unwrap();
+    tell.send(()).expect("the publisher runs");
+    let messages = publisher.join().expect("the publisher does not panic");
     all_acknowledged(&place);
     println!("{rounds} kills, {} messages, {unacknowledged} of them under way when killed", messages * HOSTS);
     assert_all_stored(&daemon, messages);

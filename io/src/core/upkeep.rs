@@ -35,14 +35,30 @@ pub struct CheckpointsDue {
     pub wanted: CheckpointsWanted,
 }
 
+/// Where this core's samples come from.
+#[derive(Debug)]
+pub struct Sources {
+    /// HTTP and TCP.
+    pub connections: Rc<ConnectionTable>,
+    /// What the NATS bridge hands over.
+    pub fed: Fed,
+}
+
+impl Sources {
+    /// Waits until nothing more comes.
+    async fn drained(&self) {
+        self.connections.drained().await;
+        self.fed.over().await;
+    }
+}
+
 /// Runs until the daemon stops, no core has connections any more, the NATS bridge is through, and this core's data is in snapshots.
 pub async fn run(
     core: Rc<Core>,
     mut checkpoints: Checkpoints,
     store: &MetricStore,
     due: CheckpointsDue,
-    connections: Rc<ConnectionTable>,
-    fed: Fed,
+    sources: Sources,
     stop: StopFlag,
     stopping: Arc<Stopping>,
 ) {
@@ -83,8 +99,7 @@ pub async fn run(
             clean_up(&core, store).await;
         }
     }
-    connections.drained().await;
-    fed.over().await;
+    sources.drained().await;
     deliver(&core).await;
     stopping.undelivered.arrive();
     while !stopping.undelivered.is_over() {

@@ -41,7 +41,7 @@ const MESSAGE_OVERHEAD_BYTES: usize = 1024;
 /// How long the broker has at a stop to send what it has sent already, and to take the last acknowledgements.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long the cores have at a stop to store what was handed over, before acknowledgements are given up.
-const OUTCOMES_TIMEOUT: Duration = Duration::from_secs(10);
+const OUTCOMES_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A bridge that is configured, and not started.
 #[derive(Debug)]

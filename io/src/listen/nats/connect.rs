@@ -125,6 +125,8 @@ impl Broker {
             .name("cc-metric-store")
             .retry_on_initial_connect()
             .max_reconnects(None)
+            // Also to servers that the first one names, whose addresses do not say so.
+            .require_tls(self.addresses.iter().any(ServerAddr::tls_required))
             .reconnect_delay_callback(pause)
             .connection_timeout(CONNECT_TIMEOUT)
             .ping_interval(PING_INTERVAL)
@@ -164,7 +166,7 @@ fn addresses(text: &str) -> Result<Vec<ServerAddr>, ConfigurationError> {
 }
 
 fn address(text: &str) -> Result<ServerAddr, ConfigurationError> {
-    let address: ServerAddr = text.parse().map_err(|error| refused(text, error))?;
+    let address: ServerAddr = text.parse().map_err(|error: io::Error| refused(text, &error.to_string()))?;
     if address.is_websocket() {
         return Err(refused(text, "WebSockets are not supported"));
     }
@@ -174,10 +176,10 @@ fn address(text: &str) -> Result<ServerAddr, ConfigurationError> {
     Ok(address)
 }
 
-fn refused(address: &str, reason: impl ToString) -> ConfigurationError {
+fn refused(address: &str, reason: &str) -> ConfigurationError {
     // What stands before an @ may be a password.
     let address = address.rsplit('@').next().unwrap_or_default().to_owned();
-    ConfigurationError::Address { address, reason: reason.to_string() }
+    ConfigurationError::Address { address, reason: reason.to_owned() }
 }
 
 fn shown(address: &ServerAddr) -> String {

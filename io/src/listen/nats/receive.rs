@@ -32,9 +32,12 @@ pub(super) async fn run(
         () = stop_asked(&mut stopped) => {}
     }
     // The broker may have sent some that are not read yet. Without a broker there is nothing to wait for.
-    if messages.drain().await.is_ok() {
-        let _ = timeout(DRAIN_TIMEOUT, hand_over(&mut messages, &cluster, &dispatch, &link)).await;
-    }
+    let drain = async {
+        if messages.drain().await.is_ok() {
+            hand_over(&mut messages, &cluster, &dispatch, &link).await;
+        }
+    };
+    let _ = timeout(DRAIN_TIMEOUT, drain).await;
 }
 
 async fn hand_over(messages: &mut Subscriber, cluster: &Arc<str>, dispatch: &Dispatch, link: &Link) {
