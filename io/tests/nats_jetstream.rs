@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use broker::{Place, log_says};
+use daemon::disk::SmallDisk;
 use daemon::random::Random;
 use daemon::{Daemon, eventually};
 use serde_json::{Value, json};
@@ -117,6 +118,40 @@ fn a_bad_message_is_not_delivered_for_ever() {
     assert!(log_says(&daemon, "NATS: message on js.0: "), "{}", daemon.log());
     let got = daemon.data("c", "h0", "clock", TIME, TIME + LINES);
     assert_eq!(got.as_array().map(Vec::len), Some(LINES as usize));
+}
+
+#[test]
+fn what_a_full_disk_refuses_is_delivered_again_when_there_is_room() {
+    let mount = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(mount.path()) else {
+        eprintln!("skipped: mounting a small file system needs root");
+        return;
+    };
+    let place = Place::with_jet_stream();
+    let mut client = place.client();
+    client.create_stream("METRICS", &["js.*"]).unwrap();
+    let mut daemon = place.daemon(json!([]));
+    daemon.restart_with(|config| {
+        config["metric-store"]["nats-subscriptions"] = subscription();
+        config["metric-store"]["checkpoints"]["directory"] = json!(mount.path().join("checkpoints"));
+        config["metric-store"]["checkpoint-interval"] = json!("1s");
+        config["metric-store"]["cores"] = json!(1);
+    });
+    disk.fill();
+    let mut messages = 0;
+    let is_refused = eventually(SOON, || {
+        for host in 0..HOSTS {
+            client.request(&format!("js.{host}"), body(host, messages).as_bytes()).unwrap();
+        }
+        messages += 1;
+        daemon.log().contains("a message will be delivered again")
+    });
+    assert!(is_refused, "a full disk is noticed");
+    assert!(client.consumer("METRICS", "store").unwrap().unacknowledged > 0);
+    disk.free();
+    all_acknowledged(&place);
+    assert_all_stored(&daemon, messages);
+    daemon.kill();
 }
 
 #[test]
