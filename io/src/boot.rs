@@ -23,6 +23,8 @@ use crate::core::memory_cap::CheckpointsWanted;
 use crate::core::mesh::mesh;
 use crate::core::retention::CleanupOrders;
 use crate::core::{Stopping, clock_seconds};
+use crate::listen::nats::feed::Feed;
+use crate::listen::nats::{Bridge, BridgeThread};
 use crate::listen::tls::Tls;
 use crate::privileges::Identity;
 use crate::recover;
@@ -70,10 +72,10 @@ fn run(settings: Settings) -> Result<(), String> {
     let text = |error: io::Error| error.to_string();
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(text)?;
     settings.notes.iter().for_each(|note| tracing::warn!("{note}"));
-    warn_unfinished(&settings);
     let tls = load_tls(&settings.main)?;
     let cpus = cpus(&settings).map_err(text)?;
     let (listeners, _lock) = acquire(&settings, cpus.len())?;
+    let (bridge, feeds) = Bridge::new(&settings, cpus.len()).map_err(|error| error.to_string())?;
     let backend = Backend::new(&settings)?;
     let now = clock_seconds();
     let oldest = now.saturating_sub(settings.metric_store.retention_seconds());
@@ -81,10 +83,11 @@ fn run(settings: Settings) -> Result<(), String> {
     let loaded = recover::load(&settings, cpus.len(), now, spared)?;
 
     let stop = StopFlag::new();
-    let backend = backend.map(Arc::new);
+    let settings = Arc::new(settings);
+    let parts = CoreParts { listeners, loaded, feeds };
     let threads =
-        start_cores(&Arc::new(settings), &cpus, listeners, loaded, backend.as_ref(), tls.as_ref(), &stop)
-            .map_err(text)?;
+        start_cores(&settings, &cpus, parts, backend.map(Arc::new), tls.clone(), &stop).map_err(text)?;
+    let bridge = bridge.map(Bridge::start).transpose().map_err(text)?;
     notify("READY=1");
     for signal in signals.forever() {
         if signal == SIGHUP {
@@ -97,8 +100,12 @@ fn run(settings: Settings) -> Result<(), String> {
     notify("STOPPING=1");
     let since = Instant::now();
     stop.set();
+    bridge.iter().for_each(BridgeThread::stop);
     for thread in threads {
         thread.join().map_err(|error| error.to_string())?;
+    }
+    if let Some(bridge) = bridge {
+        bridge.join();
     }
     tracing::info!("stopped after {} ms", since.elapsed().as_millis());
     Ok(())
@@ -207,13 +214,6 @@ fn notify(state: &str) {
     }
 }
 
-/// What is configured, but not built yet, must not be taken for granted.
-fn warn_unfinished(settings: &Settings) {
-    if settings.nats.is_some() {
-        critical!("nats is configured, but this version does not subscribe yet");
-    }
-}
-
 /// The CPUs that cores are pinned to.
 fn cpus(settings: &Settings) -> io::Result<Vec<usize>> {
     let usable = runtime::usable_cpus()?;
@@ -290,13 +290,20 @@ fn bind_alternative(addr: SocketAddr, cores: usize) -> io::Result<Vec<Listener>>
     std::iter::once(Ok(first)).chain(rest).collect()
 }
 
+/// By core: what each is started with.
+struct CoreParts {
+    listeners: Vec<CoreListeners>,
+    loaded: Vec<LoadedCore>,
+    /// Its end of the NATS bridge.
+    feeds: Vec<Option<Feed>>,
+}
+
 fn start_cores(
     settings: &Arc<Settings>,
     cpus: &[usize],
-    listeners: Vec<CoreListeners>,
-    loaded: Vec<LoadedCore>,
-    backend: Option<&Arc<Backend>>,
-    tls: Option<&Tls>,
+    CoreParts { listeners, loaded, feeds }: CoreParts,
+    backend: Option<Arc<Backend>>,
+    tls: Option<Tls>,
     stop: &StopFlag,
 ) -> io::Result<Vec<CoreThread>> {
     let (directory, publishers) = Directory::new(cpus.len());
@@ -312,18 +319,18 @@ fn start_cores(
         settings: Arc::clone(settings),
         directory,
         seed,
-        tls: tls.cloned(),
+        tls,
         stop: stop.clone(),
         stopping: Stopping::new(cpus.len()),
         inherited,
         wanted: CheckpointsWanted::new(cpus.len()),
         orders: CleanupOrders::new(cpus.len()),
-        backend: backend.map(Arc::clone),
+        backend,
     };
-    let parts = mesh(cpus.len()).into_iter().zip(listeners).zip(cores).zip(cpus);
-    for (((ends, listeners), (loaded, hosts)), &cpu) in parts {
+    let parts = mesh(cpus.len()).into_iter().zip(listeners).zip(cores).zip(feeds).zip(cpus);
+    for ((((ends, listeners), (loaded, hosts)), feed), &cpu) in parts {
         let index = ends.index;
-        let start = CoreStart { shared: shared.clone(), ends, listeners, loaded, hosts };
+        let start = CoreStart { shared: shared.clone(), ends, listeners, loaded, hosts, feed };
         let main = move || async move {
             if let Err(error) = start.run().await {
                 critical!("core {index} cannot go on: {error}");

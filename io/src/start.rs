@@ -20,11 +20,12 @@ use crate::core::mesh::CoreEnds;
 use crate::core::{
     Core, Stopping, journal, pump,
     retention::{CleanupOrders, Retention},
-    upkeep::{self, CheckpointsDue},
+    upkeep::{self, CheckpointsDue, Sources},
 };
 use crate::durable::RealPlatform;
 use crate::front::Front;
 use crate::listen::connections::{ConnectionLimits, ConnectionTable};
+use crate::listen::nats::feed::{self, Feed};
 use crate::listen::tls::{Handshakes, Tls};
 use crate::runtime::{self, Listener, StopFlag};
 use crate::settings::Settings;
@@ -60,6 +61,8 @@ pub(crate) struct CoreStart {
     pub(crate) listeners: CoreListeners,
     pub(crate) loaded: LoadedCore,
     pub(crate) hosts: HostPublisher,
+    /// Its end of the NATS bridge.
+    pub(crate) feed: Option<Feed>,
 }
 
 impl CoreStart {
@@ -68,7 +71,7 @@ impl CoreStart {
     /// # Errors
     /// Its log cannot be begun or closed.
     pub(crate) async fn run(self) -> io::Result<()> {
-        let Self { shared, ends, listeners, loaded, hosts } = self;
+        let Self { shared, ends, listeners, loaded, hosts, feed } = self;
         let AllCores { settings, directory, seed, tls, stop, stopping, inherited, wanted, orders, backend } =
             shared;
         let store = &settings.metric_store;
@@ -102,6 +105,7 @@ impl CoreStart {
         if let Some(listener) = listeners.tcp {
             front.serve_tcp(listener, &settings, &stop);
         }
+        let fed = feed::start(&core, feed);
         let has_logs = !loaded.segments.is_empty() || !loaded.reference_logs.is_empty();
         let checkpoints = Checkpoints::new(
             RealPlatform,
@@ -124,10 +128,11 @@ impl CoreStart {
             runtime::spawn("retention", Retention { core, store, backend, orders, stop }.run());
         }
         {
+            let sources = Sources { connections, fed };
             let (core, stopping, store) = (Rc::clone(&core), Arc::clone(&stopping), store.clone());
             runtime::spawn("upkeep", async move {
                 let due = CheckpointsDue { at_once: has_logs, wanted, cleanup: orders };
-                upkeep::run(core, checkpoints, &store, due, connections, stop, stopping).await;
+                upkeep::run(core, checkpoints, &store, due, sources, stop, stopping).await;
             });
         }
         let journal = pump::run(core, incoming, loaded.shard, journal, hosts, stopping).await;

@@ -62,6 +62,11 @@ impl<S: Fn(&[u8]) + Send + Sync + 'static> Logger<S> {
 
 /// The level of an event, and none for what is finer than debug.
 fn level_of(metadata: &Metadata<'_>) -> Option<LogLevel> {
+    // The client of NATS speaks of every message; the bridge says what matters, and why an attempt failed is for debugging.
+    if metadata.target().starts_with("async_nats") {
+        let is_told = *metadata.level() <= Level::INFO || metadata.target().ends_with("::connector");
+        return is_told.then_some(LogLevel::Debug).filter(|_| *metadata.level() <= Level::DEBUG);
+    }
     match *metadata.level() {
         Level::ERROR if metadata.target() == CRITICAL_TARGET => Some(LogLevel::Crit),
         Level::ERROR => Some(LogLevel::Err),
@@ -260,6 +265,19 @@ mod tests {
         for (index, level) in levels.into_iter().enumerate() {
             assert_eq!(lines(level, false, one_of_each), all[index..], "{level:?}");
         }
+    }
+
+    #[test]
+    fn the_client_of_nats_is_heard_when_debugging_alone() {
+        let log = || {
+            tracing::error!(target: "async_nats::connector", "a");
+            tracing::debug!(target: "async_nats::connector", "b");
+            tracing::debug!(target: "async_nats", "received MESSAGE");
+            tracing::info!(target: "async_nats", "c");
+        };
+        assert_eq!(lines(LogLevel::Info, false, log), [""; 0]);
+        let told: String = lines(LogLevel::Debug, false, log).concat();
+        assert_eq!(told, "<7>[DEBUG]    a\n<7>[DEBUG]    b\n<7>[DEBUG]    c\n");
     }
 
     #[test]

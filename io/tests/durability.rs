@@ -9,9 +9,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
+use daemon::disk::SmallDisk;
 use daemon::random::Random;
 use daemon::{Daemon, eventually, free_port, now, run, write_config};
 use serde_json::{Value, json};
@@ -20,8 +20,6 @@ use serde_json::{Value, json};
 const T: i64 = 1_750_000_020;
 /// What happens "soon" happens in this time, also on a machine that is busy.
 const SOON: Duration = Duration::from_secs(15);
-/// A disk so small that a log of one core fills it: the two segments that a quiet daemon uses fit.
-const SMALL_DISK: &str = "size=200m";
 
 fn start(change: impl Fn(&mut Value)) -> Daemon {
     Daemon::start_with(|config| {
@@ -311,39 +309,6 @@ fn a_log_that_cannot_be_written_is_an_error_at_the_start() {
     let finished = run(&["-config", path.to_str().unwrap()], directory.path());
     assert_eq!(finished.code, Some(1), "{}", finished.stderr);
     assert!(finished.stderr.contains("wal"), "the path is named: {}", finished.stderr);
-}
-
-/// A mounted file system of its own, unmounted when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path) -> Option<Self> {
-        fs::create_dir_all(at).ok()?;
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", SMALL_DISK, "tmpfs"]).arg(at).output();
-        mounted.is_ok_and(|output| output.status.success()).then(|| Self(at.to_owned()))
-    }
-
-    /// Fills what is left.
-    fn fill(&self) {
-        let mut file = File::create(self.0.join("filler")).expect("names still fit");
-        while file.write(&[1; 64 * 1024]).is_ok_and(|bytes| bytes > 0) {}
-    }
-
-    fn free(&self) {
-        fs::remove_file(self.0.join("filler")).expect("is there");
-    }
-
-    /// Makes room for the segment that a start begins.
-    fn grow(&self) {
-        let grown = Command::new("mount").args(["-o", "remount,size=800m"]).arg(&self.0).status();
-        assert!(grown.is_ok_and(|status| status.success()), "remount {}", self.0.display());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[test]

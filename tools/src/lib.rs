@@ -3,3 +3,4 @@
 pub mod crash;
 pub mod dump;
 pub mod export;
+pub mod nats;

@@ -17,6 +17,7 @@ use super::{Core, Stopping};
 use crate::cleanup;
 use crate::durable::RealPlatform;
 use crate::listen::connections::ConnectionTable;
+use crate::listen::nats::feed::Fed;
 use crate::runtime::{StopFlag, next_tick, sleep};
 use crate::settings::MetricStore;
 
@@ -38,13 +39,30 @@ pub struct CheckpointsDue {
     pub cleanup: CleanupOrders,
 }
 
-/// Runs until the daemon stops, no core has connections any more, and this core's data is in snapshots.
+/// Where this core's samples come from.
+#[derive(Debug)]
+pub struct Sources {
+    /// HTTP and TCP.
+    pub connections: Rc<ConnectionTable>,
+    /// What the NATS bridge hands over.
+    pub fed: Fed,
+}
+
+impl Sources {
+    /// Waits until nothing more comes.
+    async fn drained(&self) {
+        self.connections.drained().await;
+        self.fed.over().await;
+    }
+}
+
+/// Runs until the daemon stops, no core has connections any more, the NATS bridge is through, and this core's data is in snapshots.
 pub async fn run(
     core: Rc<Core>,
     mut checkpoints: Checkpoints,
     store: &MetricStore,
     due: CheckpointsDue,
-    connections: Rc<ConnectionTable>,
+    sources: Sources,
     stop: StopFlag,
     stopping: Arc<Stopping>,
 ) {
@@ -75,7 +93,7 @@ pub async fn run(
             clean_up(&core, store, &spared).await;
         }
     }
-    connections.drained().await;
+    sources.drained().await;
     deliver(&core).await;
     stopping.undelivered.arrive();
     while !stopping.undelivered.is_over() {

@@ -2,6 +2,7 @@
 
 pub mod connections;
 pub mod http;
+pub mod nats;
 pub mod tcp;
 pub mod tls;
 pub mod transport;

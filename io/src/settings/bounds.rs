@@ -55,7 +55,18 @@ pub const MEMORY_CAP_GB_MAX: f64 = 1e6;
 pub const GB_BYTES: f64 = 1e9;
 /// Most entries of `metric-store.nats-subscriptions`.
 pub const SUBSCRIPTIONS_MAX: usize = 1024;
+/// Longest name of a JetStream stream or consumer, which brokers make files of.
+pub const JET_STREAM_NAME_BYTES_MAX: usize = 128;
 
+/// `nats.max-held-bytes` when absent.
+pub const NATS_HELD_BYTES_DEFAULT: u32 = 64 * 1024 * 1024;
+/// Less would not hold one message of the usual greatest size.
+pub const NATS_HELD_BYTES_MIN: u32 = 1024 * 1024;
+/// More would only delay the news that the cores do not keep up.
+pub const NATS_HELD_BYTES_MAX: u32 = 2 * 1024 * 1024 * 1024;
+
+const _: () =
+    assert!(NATS_HELD_BYTES_MIN <= NATS_HELD_BYTES_DEFAULT && NATS_HELD_BYTES_DEFAULT <= NATS_HELD_BYTES_MAX);
 const _: () = assert!(CONNECTIONS_DEFAULT <= CONNECTIONS_MAX);
 const _: () = assert!(HEADER_BYTES_MIN <= HEADER_BYTES_DEFAULT && HEADER_BYTES_DEFAULT <= HEADER_BYTES_MAX);
 const _: () = assert!(CHECKPOINT_INTERVAL_DEFAULT.as_secs() >= INTERVAL_MIN.as_secs());

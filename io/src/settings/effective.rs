@@ -73,7 +73,15 @@ fn store(store: &MetricStore) -> Value {
     let subscriptions: Vec<Value> = store
         .nats_subscriptions
         .iter()
-        .map(|entry| json!({"subscribe-to": entry.subject, "cluster-tag": entry.cluster}))
+        .map(|entry| {
+            let jet_stream = entry.jet_stream.as_ref();
+            json!({
+                "subscribe-to": entry.subject,
+                "cluster-tag": entry.cluster,
+                "stream": jet_stream.map(|jet_stream| &jet_stream.stream),
+                "durable": jet_stream.map(|jet_stream| &jet_stream.durable),
+            })
+        })
         .collect();
     let sync = match store.wal.sync {
         WalSync::Always => "always".to_owned(),

@@ -18,6 +18,7 @@ mod secret;
 mod sections;
 mod site;
 mod store_section;
+mod subscription;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,8 @@ pub use main_section::{DebugOptions, Main};
 pub use nats_section::Nats;
 pub use problem::{Problem, SettingsError};
 pub use secret::Secret;
-pub use store_section::{Checkpoints, Cleanup, FileFormat, MetricStore, Subscription};
+pub use store_section::{Checkpoints, Cleanup, FileFormat, MetricStore};
+pub use subscription::{JetStream, Subscription};
 pub use wal_options::Wal;
 
 use object::Findings;

@@ -6,10 +6,19 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::bounds;
 use super::object::{Findings, Object};
 use super::secret::Secret;
 
-const KEYS: &[&str] = &["address", "username", "password", "creds-file-path", "nkey-seed-file"];
+const KEYS: &[&str] = &[
+    "address",
+    "username",
+    "password",
+    "creds-file-path",
+    "nkey-seed-file",
+    "ca-file-path",
+    "max-held-bytes",
+];
 
 /// The section `nats`. What is subscribed to stands in `metric-store`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +33,12 @@ pub struct Nats {
     pub creds_file_path: Option<PathBuf>,
     /// File with an NKey seed.
     pub nkey_seed_file: Option<PathBuf>,
+    /// File with the certificates that the server's must be signed by; none: those of the system. Not known to the
+    /// reference.
+    pub ca_file_path: Option<PathBuf>,
+    /// Bytes of messages that are held until they are stored; twice, if there are JetStream subscriptions. Not known to
+    /// the reference.
+    pub held_bytes_max: u32,
 }
 
 impl Nats {
@@ -33,11 +48,24 @@ impl Nats {
         let path = |key| object.text(key).map(PathBuf::from);
         let (username, password) = (object.text("username").map(str::to_owned), object.secret("password"));
         let (creds_file_path, nkey_seed_file) = (path("creds-file-path"), path("nkey-seed-file"));
+        let ca_file_path = path("ca-file-path");
+        let (least, most) = (u64::from(bounds::NATS_HELD_BYTES_MIN), u64::from(bounds::NATS_HELD_BYTES_MAX));
+        let held_bytes_max = object.integer_within("max-held-bytes", least, most, " bytes");
+        let held_bytes_max = held_bytes_max.and_then(|bytes| u32::try_from(bytes).ok());
+        let held_bytes_max = held_bytes_max.unwrap_or(bounds::NATS_HELD_BYTES_DEFAULT);
         let Some(address) = object.text("address") else {
             // The reference starts without, too.
             findings.note("nats: no address is set: nothing will be received over NATS");
             return None;
         };
-        Some(Self { address: address.to_owned(), username, password, creds_file_path, nkey_seed_file })
+        Some(Self {
+            address: address.to_owned(),
+            username,
+            password,
+            creds_file_path,
+            nkey_seed_file,
+            ca_file_path,
+            held_bytes_max,
+        })
     }
 }

@@ -14,6 +14,7 @@ use super::bounds;
 use super::main_section::DebugOptions;
 use super::object::{Findings, Object};
 use super::problem::Problem;
+use super::subscription::{self, Subscription};
 use super::wal_options::Wal;
 
 const KEYS: &[&str] = &[
@@ -32,7 +33,6 @@ const KEYS: &[&str] = &[
 ];
 const CHECKPOINTS_KEYS: &[&str] = &["file-format", "directory", "max-wal-size", "interval"];
 const CLEANUP_KEYS: &[&str] = &["mode", "directory", "interval"];
-const SUBSCRIPTION_KEYS: &[&str] = &["subscribe-to", "cluster-tag"];
 const FILE_FORMATS: &[&str] = &["wal", "json"];
 const CLEANUP_MODES: &[&str] = &["delete", "archive"];
 
@@ -106,15 +106,6 @@ pub enum Cleanup {
     },
 }
 
-/// One entry of `nats-subscriptions`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscription {
-    /// NATS subject.
-    pub subject: String,
-    /// Cluster of lines without a cluster tag.
-    pub cluster: Option<String>,
-}
-
 impl MetricStore {
     /// The retention in whole seconds.
     #[must_use]
@@ -171,7 +162,7 @@ impl MetricStore {
         let cap_gb = object.number_up_to("memory-cap", bounds::MEMORY_CAP_GB_MAX, " GB");
         store.memory_cap_bytes = (cap_gb.unwrap_or(0.0) * bounds::GB_BYTES).ceil() as u64;
         store.num_workers = object.integer("num-workers").unwrap_or(0);
-        store.nats_subscriptions = read_subscriptions(&object);
+        store.nats_subscriptions = subscription::read_list(&object);
         store.debug = DebugOptions::read(&object);
         store.cores = object
             .integer_within("cores", 1, u64::from(bounds::CORES_MAX), "")
@@ -222,32 +213,4 @@ fn read_cleanup(object: &Object<'_>) -> Cleanup {
         return Cleanup::Delete;
     };
     Cleanup::Archive { directory: PathBuf::from(directory) }
-}
-
-fn read_subscriptions(object: &Object<'_>) -> Vec<Subscription> {
-    const KEY: &str = "nats-subscriptions";
-    let Some(list) = object.list(KEY) else { return Vec::new() };
-    if list.len() > bounds::SUBSCRIPTIONS_MAX {
-        let expected = format!("at most {} entries", bounds::SUBSCRIPTIONS_MAX);
-        let (path, found) = (object.path_of(KEY), list.len().to_string());
-        object.findings().problem(Problem::OutOfRange { path, expected, found });
-        return Vec::new();
-    }
-    let entries = list.iter().enumerate();
-    entries.filter_map(|(index, entry)| read_subscription(object, index, entry)).collect()
-}
-
-fn read_subscription(parent: &Object<'_>, index: usize, entry: &Value) -> Option<Subscription> {
-    let path = format!("{}[{index}]", parent.path_of("nats-subscriptions"));
-    let object = Object::new(path, entry, SUBSCRIPTION_KEYS, parent.findings())?;
-    let cluster = object.text("cluster-tag").map(str::to_owned);
-    let has_value = object.value("subscribe-to").is_some_and(|value| value.as_str() != Some(""));
-    let Some(subject) = object.text("subscribe-to") else {
-        if !has_value {
-            let hint = "write the NATS subject, as in \"subscribe-to\": \"hpc-metrics\"";
-            parent.findings().problem(Problem::Missing { path: object.path_of("subscribe-to"), hint });
-        }
-        return None;
-    };
-    Some(Subscription { subject: subject.to_owned(), cluster })
 }

@@ -93,12 +93,12 @@ fn a_complete_file_is_kept_completely() {
             "checkpoints": {"file-format": "json", "directory": "/data/cp", "max-wal-size": 1024},
             "checkpoint-interval": "1h", "memory-cap": 100, "retention-in-memory": "36h", "num-workers": 4,
             "cleanup": {"mode": "archive", "directory": "/data/archive"},
-            "nats-subscriptions": [{"subscribe-to": "s", "cluster-tag": "alex"}, {"subscribe-to": "t"}],
+            "nats-subscriptions": [{"subscribe-to": "s", "cluster-tag": "alex"}, {"subscribe-to": "t.>", "stream": "S", "durable": "D"}],
             "debug": {"gops": false}, "cores": 2, "wal": {"directory": "/fast/wal", "sync": "interval:1s"},
             "query-limit": 1000,
             "max-series": 2000
         },
-        "nats": {"address": "nats://n:4222", "username": "u", "password": "p4ss", "creds-file-path": "/creds"}
+        "nats": {"address": "nats://n:4222", "username": "u", "password": "p4ss", "creds-file-path": "/creds", "ca-file-path": "/ca", "max-held-bytes": 2097152}
     }))
     .unwrap();
     let main = &settings.main;
@@ -134,7 +134,9 @@ fn a_complete_file_is_kept_completely() {
     assert_eq!((store.memory_cap_bytes, store.num_workers), (100_000_000_000, 4));
     let subscriptions: Vec<_> =
         store.nats_subscriptions.iter().map(|entry| (&*entry.subject, entry.cluster.as_deref())).collect();
-    assert_eq!(subscriptions, [("s", Some("alex")), ("t", None)]);
+    assert_eq!(subscriptions, [("s", Some("alex")), ("t.>", None)]);
+    let jet_stream = JetStream { stream: "S".to_owned(), durable: "D".to_owned() };
+    assert_eq!(store.nats_subscriptions[1].jet_stream, Some(jet_stream));
     assert_eq!((store.cores, store.query_values_max), (NonZeroU16::new(2), 1000));
     assert_eq!(store.series_max, 2000);
     assert_eq!(store.wal, Wal { directory: "/fast/wal".into(), sync: WalSync::Interval(HOUR / 3600) });
@@ -142,6 +144,8 @@ fn a_complete_file_is_kept_completely() {
     assert_eq!((&*nats.address, nats.username.as_deref()), ("nats://n:4222", Some("u")));
     assert_eq!(nats.password.as_ref().map(Secret::reveal), Some("p4ss"));
     assert_eq!(nats.creds_file_path.as_deref(), Some(Path::new("/creds")));
+    assert_eq!(nats.ca_file_path.as_deref(), Some(Path::new("/ca")));
+    assert_eq!(nats.held_bytes_max, 2_097_152);
     let printed = format!("{settings:?}");
     assert!(!printed.contains("p4ss") && !printed.contains("t0ken"), "{printed}");
 }
@@ -261,7 +265,33 @@ fn errors_name_the_key_and_what_to_do() {
             json!([{"subscribe-to": "a", "cluster": "c"}]),
             "metric-store.nats-subscriptions[0]: unknown key \"cluster\"",
         ),
+        (
+            "/metric-store/nats-subscriptions",
+            json!([{"subscribe-to": "a", "stream": "S"}]),
+            "metric-store.nats-subscriptions[0].durable",
+        ),
+        (
+            "/metric-store/nats-subscriptions",
+            json!([{"subscribe-to": "a", "durable": "D"}]),
+            "metric-store.nats-subscriptions[0].stream",
+        ),
+        (
+            "/metric-store/nats-subscriptions",
+            json!([{"subscribe-to": "a", "stream": "S", "durable": "a.b"}]),
+            "found \"a.b\"",
+        ),
+        (
+            "/metric-store/nats-subscriptions",
+            json!([{"subscribe-to": "a", "stream": "S", "durable": "D"}, {"subscribe-to": "b", "stream": "S", "durable": "D"}]),
+            "metric-store.nats-subscriptions[1].durable: expected a consumer of its own",
+        ),
+        (
+            "/metric-store/nats-subscriptions",
+            json!([{"subscribe-to": "a b"}]),
+            "subscribe-to: expected a NATS subject",
+        ),
         ("/metrics/cpu_load/freq", json!(1), "metrics.cpu_load: unknown key \"freq\""),
+        ("/nats/max-held-bytes", json!(1000), "nats.max-held-bytes: expected a number from 1048576"),
         ("/nats/adress", json!("x"), "nats: unknown key \"adress\""),
         ("/metrcs", json!({}), "unknown key \"metrcs\""),
         ("/metrcs", json!({}), "did you mean \"metrics\"?"),

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "every test file uses another part of the harness")]
 
+pub(crate) mod disk;
 pub(crate) mod http;
 pub(crate) mod issuer;
 pub(crate) mod random;

@@ -1,0 +1,131 @@
+//! The core's side of the NATS bridge: messages become samples, as request bodies do, and what is stored is reported back.
+//!
+//! Before it: [`super::dispatch`]. After it: [`Ingest`]. One task decodes message after message, in their order; another
+//! waits for what the log says of them, so that several messages share a commit.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use async_nats::Subject;
+use bytes::Bytes;
+use engine::line::decode::BadLine;
+use engine::line::error::LineError;
+
+use super::dispatch::Handed;
+use crate::core::Core;
+use crate::core::ingest::Ingest;
+use crate::runtime::{self, next_tick, now_ms};
+use crate::telemetry::{RateLimit, WARN_INTERVAL};
+
+/// Messages of one core that wait for the log.
+const WAITING_MAX: usize = 64;
+/// Bytes that are decoded without letting others have their turn.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// When the broker may try again with what the log has refused: -NAK with a pause in nanoseconds.
+const TRY_LATER: &[u8] = b"-NAK {\"delay\": 5000000000}";
+
+/// What became of a message of JetStream.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// Where to say so.
+    pub(super) reply: Subject,
+    is_stored: bool,
+}
+
+impl Outcome {
+    /// What the broker is told.
+    pub(super) fn answer(&self) -> Bytes {
+        Bytes::from_static(if self.is_stored { b"+ACK" } else { TRY_LATER })
+    }
+}
+
+/// What comes over NATS for one core, on the way to it.
+#[derive(Debug)]
+pub struct Feed {
+    messages: flume::Receiver<Handed>,
+    outcomes: flume::Sender<Outcome>,
+}
+
+impl Feed {
+    pub(super) fn new(messages: flume::Receiver<Handed>, outcomes: flume::Sender<Outcome>) -> Self {
+        Self { messages, outcomes }
+    }
+}
+
+/// Whether everything the bridge handed to this core is stored, and nothing more comes.
+#[derive(Clone, Debug)]
+pub struct Fed(Rc<Cell<bool>>);
+
+impl Fed {
+    /// Waits for it. It comes soon after the bridge was asked to stop.
+    pub async fn over(&self) {
+        while !self.0.get() {
+            next_tick().await;
+        }
+    }
+}
+
+/// Starts this core's tasks for `feed`; without one, there is nothing to wait for.
+#[must_use]
+pub fn start(core: &Rc<Core>, feed: Option<Feed>) -> Fed {
+    let fed = Fed(Rc::new(Cell::new(feed.is_none())));
+    let Some(Feed { messages, outcomes }) = feed else { return fed };
+    let (decoded, waiting) = flume::bounded(WAITING_MAX);
+    let core = Rc::clone(core);
+    runtime::spawn("nats decode", decode(core, messages, decoded));
+    let is_over = fed.clone();
+    runtime::spawn("nats store", async move {
+        store(waiting, outcomes).await;
+        is_over.0.set(true);
+    });
+    fed
+}
+
+/// A message whose samples are with their owners.
+struct Decoded {
+    ingest: Ingest,
+    message: Handed,
+}
+
+async fn decode(core: Rc<Core>, messages: flume::Receiver<Handed>, decoded: flume::Sender<Decoded>) {
+    let bad_line = RateLimit::new(WARN_INTERVAL);
+    while let Ok(message) = messages.recv_async().await {
+        let mut ingest = Ingest::new(&core, &message.cluster, BadLine::Stop);
+        if let Err(error) = lines(&mut ingest, &message.payload).await
+            && let Some(more) = bad_line.allow(now_ms())
+        {
+            tracing::warn!(
+                "NATS: message on {}: {error}; the lines before are kept, the others dropped ({more} such warnings suppressed)",
+                message.subject
+            );
+        }
+        ingest.send().await;
+        if decoded.send_async(Decoded { ingest, message }).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn lines(ingest: &mut Ingest, payload: &Bytes) -> Result<(), LineError> {
+    for chunk in payload.chunks(CHUNK_BYTES) {
+        ingest.push(chunk).await?;
+    }
+    ingest.end_of_stream()
+}
+
+async fn store(waiting: flume::Receiver<Decoded>, outcomes: flume::Sender<Outcome>) {
+    let refused = RateLimit::new(WARN_INTERVAL);
+    while let Ok(Decoded { mut ingest, message }) = waiting.recv_async().await {
+        let stored = ingest.finish().await;
+        if let Err(error) = &stored
+            && let Some(more) = refused.allow(now_ms())
+        {
+            let fate = if message.reply.is_some() { "will be delivered again" } else { "is lost" };
+            tracing::error!("NATS: {error}: a message {fate} ({more} such messages suppressed)");
+        }
+        if let Some(reply) = message.reply {
+            // The bridge is gone only when the daemon stops and the broker cannot be reached.
+            let _ = outcomes.send_async(Outcome { reply, is_stored: stored.is_ok() }).await;
+        }
+    }
+}
