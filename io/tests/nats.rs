@@ -81,7 +81,7 @@ fn a_bad_line_ends_its_message_and_nothing_else() {
 
 #[test]
 fn messages_of_any_size_are_stored_whole() {
-    let place = Place::new("");
+    let place = Place::new("max_payload: 8MB");
     let daemon = place.daemon(json!([{"subscribe-to": "m", "cluster-tag": "c"}]));
     let mut client = place.heard_client(&["m"]);
     let hosts = 60_000;

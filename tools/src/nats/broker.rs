@@ -48,7 +48,7 @@ impl Broker {
         self.kill();
         let path = self.directory.join("nats.conf");
         let port = self.port;
-        fs::write(&path, format!("listen: 127.0.0.1:{port}\nmax_payload: 8MB\n{extra}\n"))?;
+        fs::write(&path, format!("listen: 127.0.0.1:{port}\n{extra}\n"))?;
         let log_path = self.directory.join("nats.log");
         let log = File::options().create(true).append(true).open(&log_path)?;
         let mut child = Command::new(program()?)

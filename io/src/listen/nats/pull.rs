@@ -21,6 +21,8 @@ use crate::settings::JetStream;
 
 /// Messages asked for at a time.
 const BATCH_MESSAGES_MAX: usize = 256;
+/// What counts for the broker beside a message's payload.
+const HEADERS_BYTES_MAX: usize = 64 * 1024;
 /// How long the broker waits for messages before it answers that there are none.
 const BATCH_WAIT: Duration = Duration::from_secs(30);
 /// Unacknowledged messages the broker lets be under way.
@@ -37,7 +39,7 @@ pub(super) struct Source {
     pub(super) subject: String,
     /// Cluster of lines that name none.
     pub(super) cluster: Arc<str>,
-    /// Payload of one batch, if all messages are as large as the broker allows.
+    /// Bytes of one batch, unless a single message is larger.
     pub(super) bytes_max: usize,
 }
 
@@ -94,11 +96,20 @@ async fn pull(
     let JetStream { stream, durable } = &source.place;
     said.clear();
     tracing::info!("NATS: pulling {} from stream {stream} as {durable}", source.subject);
-    // What is asked for fits in memory however large its messages are.
-    let message_bytes_max = client.server_info().max_payload.max(1);
-    let messages_max = (source.bytes_max / message_bytes_max).clamp(1, BATCH_MESSAGES_MAX);
+    // What is asked for fits in memory, but the largest message must fit in it.
+    let message_bytes_max = client.server_info().max_payload + HEADERS_BYTES_MAX;
+    let bytes_max = source.bytes_max.max(message_bytes_max);
+    let mut is_stuck = false;
     loop {
-        let batch = consumer.batch().max_messages(messages_max).expires(BATCH_WAIT).messages().await;
+        let batch = consumer.batch().expires(BATCH_WAIT);
+        let batch = if is_stuck {
+            // A message that is larger than the broker takes by now: by itself, whatever its size.
+            batch.max_messages(1).messages().await
+        } else {
+            batch.max_messages(BATCH_MESSAGES_MAX).max_bytes(bytes_max).messages().await
+        };
+        is_stuck = false;
+        let mut messages = 0;
         let mut batch = match batch {
             Ok(batch) => batch,
             Err(error) => return Some(error.to_string()),
@@ -111,8 +122,13 @@ async fn pull(
             };
             match message {
                 None => break,
+                Some(Err(error)) if is_full(&error.to_string()) => {
+                    is_stuck = messages == 0;
+                    break;
+                }
                 Some(Err(error)) => return Some(error.to_string()),
                 Some(Ok(message)) => {
+                    messages += 1;
                     match dispatch.hand_over_pulled(message.message, &source.cluster).await {
                         Ok(()) => link.hand(),
                         // The broker delivers it again.
@@ -123,6 +139,12 @@ async fn pull(
             }
         }
     }
+}
+
+/// Whether the broker says that the next message does not fit into the bytes that were asked for.
+fn is_full(error: &str) -> bool {
+    // The client has no type for it.
+    error.contains("MaxBytes") || error.contains("Batch Completed")
 }
 
 /// The consumer, made if there is none.
