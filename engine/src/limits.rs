@@ -45,8 +45,12 @@ pub const HEALTH_MISSING_SLOTS_MAX: i64 = 5;
 pub const QUERY_VALUES_MAX: u64 = 200_000_000;
 /// Rows (type-ids × subtype-ids, over all queries) one request may ask for.
 pub const QUERY_ROWS_MAX: u64 = 1_000_000;
-/// Rows whose size is found out at once, before others get their turn.
-pub const QUERY_ROWS_COUNTED_PER_STEP: usize = 64;
+/// Series whose size is found out at once, before others get their turn; the row of the last one may go beyond.
+pub const QUERY_SERIES_COUNTED_PER_STEP: usize = 512;
+/// Bytes of an answer that are reserved for each of its values, so that it seldom moves while it is written.
+pub const QUERY_VALUE_BYTES: usize = 8;
+/// Bytes of an answer reserved at most; a longer one moves when it outgrows them.
+pub const QUERY_RESERVED_BYTES_MAX: usize = 64 << 20;
 /// Levels freed at once, before others get their turn.
 pub const FREE_LEVELS_PER_STEP: usize = 32;
 /// Slots that a checkpoint encodes at once; the last series of them may go beyond.

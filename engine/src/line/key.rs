@@ -133,13 +133,85 @@ pub fn measurement(raw: &[u8]) -> Cow<'_, [u8]> {
 /// # Errors
 /// The fault and its byte offset in `raw`.
 pub fn parse<'a>(raw: &'a [u8], cluster_default: &'a str) -> Result<Key<'a>, (usize, Fault)> {
-    let mut cluster = Cow::Borrowed(cluster_default);
-    let mut host = Cow::Borrowed("");
-    let (mut kind, mut kind_id) = (Cow::Borrowed(""), Cow::Borrowed(""));
-    let (mut subkind, mut subkind_id) = (Cow::Borrowed(""), Cow::Borrowed(""));
-
-    // Mostly all of it is text without backslashes; then its parts need not be looked at one by one.
+    // Mostly all of it is text without backslashes and without faults.
     let plain = str::from_utf8(raw).ok().filter(|_| memchr::memchr(b'\\', raw).is_none());
+    let tags = match plain.and_then(|plain| plain_tags(plain, cluster_default)) {
+        Some(tags) => tags,
+        None => any_tags(raw, cluster_default)?,
+    };
+    let Tags { cluster, host, kind: [kind, id], subkind: [subkind, subid] } = tags;
+    let scope = (kind != "node").then_some(Scope { kind, id }).filter(|scope| scope.len() > 0);
+    let subscope = Scope { kind: subkind, id: subid };
+    let subscope = (scope.is_some() && subscope.len() > 0).then_some(subscope);
+    if [&scope, &subscope].into_iter().flatten().any(|part| part.len() > limits::SELECTOR_PART_BYTES_MAX) {
+        return Err((0, Fault::SelectorTooLong));
+    }
+    Ok(Key { cluster, host, scope, subscope })
+}
+
+/// The tags that count.
+struct Tags<'a> {
+    cluster: Cow<'a, str>,
+    host: Cow<'a, str>,
+    /// `type`, `type-id`.
+    kind: [Cow<'a, str>; 2],
+    /// `stype`, `stype-id`.
+    subkind: [Cow<'a, str>; 2],
+}
+
+impl<'a> Tags<'a> {
+    fn new(cluster_default: &'a str) -> Self {
+        let none = || Cow::Borrowed("");
+        let (kind, subkind) = ([none(), none()], [none(), none()]);
+        Self { cluster: Cow::Borrowed(cluster_default), host: none(), kind, subkind }
+    }
+
+    #[inline]
+    fn named(&mut self, name: &[u8]) -> Option<&mut Cow<'a, str>> {
+        Some(match name {
+            b"cluster" => &mut self.cluster,
+            b"hostname" | b"host" => &mut self.host,
+            b"type" => &mut self.kind[0],
+            b"type-id" => &mut self.kind[1],
+            b"stype" => &mut self.subkind[0],
+            b"stype-id" => &mut self.subkind[1],
+            _ => return None,
+        })
+    }
+}
+
+/// The tags of text without backslashes; `None` if there is a fault in it.
+fn plain_tags<'a>(text: &'a str, cluster_default: &'a str) -> Option<Tags<'a>> {
+    let bytes = text.as_bytes();
+    // Names and values are short: a loop finds their ends before a search of many bytes at once has begun.
+    let end = |from: usize| {
+        bytes[from..]
+            .iter()
+            .position(|&byte| byte == b',' || byte == b'=')
+            .map_or(bytes.len(), |length| from + length)
+    };
+    let mut tags = Tags::new(cluster_default);
+    let mut at = bytes.iter().position(|&byte| matches!(byte, b',' | b' ' | b'\n')).unwrap_or(bytes.len());
+    while at < bytes.len() {
+        let name_at = at + 1;
+        let equals = end(name_at);
+        if bytes.get(equals) != Some(&b'=') {
+            return None;
+        }
+        at = end(equals + 1);
+        if equals == name_at || at == equals + 1 || bytes.get(at) == Some(&b'=') {
+            return None;
+        }
+        if let Some(tag) = tags.named(&bytes[name_at..equals]) {
+            *tag = Cow::Borrowed(&text[equals + 1..at]);
+        }
+    }
+    Some(tags)
+}
+
+/// The tags of any text.
+fn any_tags<'a>(raw: &'a [u8], cluster_default: &'a str) -> Result<Tags<'a>, (usize, Fault)> {
+    let mut tags = Tags::new(cluster_default);
     let mut at = measurement_length(raw);
     while at < raw.len() {
         // `at` is on the comma before a tag.
@@ -161,30 +233,11 @@ pub fn parse<'a>(raw: &'a [u8], cluster_default: &'a str) -> Result<Key<'a>, (us
         if at == value_at {
             return Err((value_at, Fault::TagEmpty));
         }
-        let name = &raw[name_at..equals];
-        let name = if plain.is_some() { Cow::Borrowed(name) } else { unescape(name, true) };
-        let target = match &*name {
-            b"cluster" => &mut cluster,
-            b"hostname" | b"host" => &mut host,
-            b"type" => &mut kind,
-            b"type-id" => &mut kind_id,
-            b"stype" => &mut subkind,
-            b"stype-id" => &mut subkind_id,
-            _ => continue,
-        };
-        *target = match plain {
-            Some(plain) => Cow::Borrowed(&plain[value_at..at]),
-            None => text(unescape(&raw[value_at..at], true)).ok_or((value_at, Fault::NotUtf8))?,
-        };
+        if let Some(tag) = tags.named(&unescape(&raw[name_at..equals], true)) {
+            *tag = text(unescape(&raw[value_at..at], true)).ok_or((value_at, Fault::NotUtf8))?;
+        }
     }
-
-    let scope = (kind != "node").then_some(Scope { kind, id: kind_id }).filter(|scope| scope.len() > 0);
-    let subscope = Scope { kind: subkind, id: subkind_id };
-    let subscope = (scope.is_some() && subscope.len() > 0).then_some(subscope);
-    if [&scope, &subscope].into_iter().flatten().any(|part| part.len() > limits::SELECTOR_PART_BYTES_MAX) {
-        return Err((0, Fault::SelectorTooLong));
-    }
-    Ok(Key { cluster, host, scope, subscope })
+    Ok(tags)
 }
 
 fn text(bytes: Cow<'_, [u8]>) -> Option<Cow<'_, str>> {

@@ -230,6 +230,22 @@ impl<'a> BufferView<'a> {
         }
     }
 
+    /// As [`Self::read`], but adds the values to what is there.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn add(&self, from: usize, sums: &mut [f64], pool: &Pool) {
+        let packed = self.len() - self.raw.len();
+        let (unpacked, rest) = sums.split_at_mut(packed.saturating_sub(from).min(sums.len()));
+        if !unpacked.is_empty() {
+            blocks::add(pool.words(&self.piece), packed, from, unpacked);
+        }
+        if !rest.is_empty() {
+            let raw = &self.raw[from.max(packed) - packed..][..rest.len()];
+            rest.iter_mut().zip(raw).for_each(|(sum, value)| *sum += value);
+        }
+    }
+
     /// All stored slots.
     #[must_use]
     pub fn values(&self, pool: &Pool) -> Vec<f64> {

@@ -293,6 +293,26 @@ impl Chain {
         })
     }
 
+    /// As [`Self::read`], but adds the values to `sums`, which are as many as [`Self::span`] says; what is missing makes its sum
+    /// missing.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn add(&self, from: i64, to: i64, pool: &Pool, sums: &mut [f64]) {
+        let mut rest = sums;
+        self.walk(from, to, |part| {
+            let count = match part {
+                Part::Missing(count) | Part::Stored { count, .. } => count,
+            };
+            let (sums, after) = std::mem::take(&mut rest).split_at_mut(count);
+            rest = after;
+            match part {
+                Part::Missing(_) => sums.fill(f64::NAN),
+                Part::Stored { buffer, slot, .. } => buffer.add(slot, sums, pool),
+            }
+        });
+    }
+
     /// The buffers' parts of a read.
     #[inline]
     fn walk<'a>(&'a self, from: i64, to: i64, mut part: impl FnMut(Part<'a>)) -> Option<Span> {

@@ -6,7 +6,7 @@
 //! reference.
 
 use crate::config::Aggregation;
-use crate::memory::chain::{Chain, Run, Span};
+use crate::memory::chain::{Chain, Span};
 use crate::memory::pool::Pool;
 
 /// Why series cannot be combined.
@@ -73,7 +73,9 @@ impl Union {
         };
         // The latest phase is the row's.
         self.slot_0 = Some(slot_0 + (from - slot_0 - slot * self.frequency));
-        let values = chain.span(from, to)?.values;
+        // Mostly the range is still what it was.
+        let values =
+            if (from, to) == (own.from, self.to) { own.values } else { chain.span(from, to)?.values };
         if values == 0 {
             return None;
         }
@@ -93,42 +95,50 @@ impl Union {
     }
 }
 
-/// Reads `[from, to)` of all `chains`, combined, into `data`; `None` if there are none with data.
-///
-/// # Errors
-/// [`NoAggregation`] if there are several chains with data and no way to combine them.
-pub fn read<'a>(
-    chains: impl Iterator<Item = &'a Chain> + Clone,
-    aggregation: Aggregation,
-    from: i64,
-    to: i64,
-    pool: &Pool,
-    data: &mut Vec<f64>,
-) -> Result<Option<Span>, NoAggregation> {
-    data.clear();
-    let chains = chains.filter(|chain| !chain.is_empty());
-    let mut union = Union::new(from, to);
-    let mut count = 0;
-    for chain in chains.clone() {
-        union.add(chain);
-        count += 1;
+/// Room for one row, used again for the next.
+#[derive(Debug, Default)]
+pub struct Row {
+    /// Its values.
+    pub data: Vec<f64>,
+    /// Where each child has its values in it.
+    places: Vec<Option<Place>>,
+}
+
+impl Row {
+    /// Reads `[from, to)` of all `chains`, combined, into `data`; `None` if there are none with data.
+    ///
+    /// # Errors
+    /// [`NoAggregation`] if there are several chains with data and no way to combine them.
+    pub fn read<'a>(
+        &mut self,
+        chains: impl Iterator<Item = &'a Chain> + Clone,
+        aggregation: Aggregation,
+        from: i64,
+        to: i64,
+        pool: &Pool,
+    ) -> Result<Option<Span>, NoAggregation> {
+        let Self { data, places } = self;
+        data.clear();
+        places.clear();
+        let chains = chains.filter(|chain| !chain.is_empty());
+        let mut union = Union::new(from, to);
+        places.extend(chains.clone().map(|chain| union.add(chain)));
+        let Some(span) = union.span() else { return Ok(None) };
+        let count = places.len();
+        if count > 1 && aggregation == Aggregation::None {
+            return Err(NoAggregation { series: count });
+        }
+        data.resize(span.values, 0.0);
+        let first_slot = union.slots.map_or(0, |(first, _)| first);
+        for (chain, place) in chains.zip(places) {
+            add(chain, *place, first_slot, pool, data);
+        }
+        if count > 1 && aggregation == Aggregation::Avg {
+            let share = 1.0 / count as f64;
+            data.iter_mut().for_each(|value| *value *= share);
+        }
+        Ok(Some(span))
     }
-    let Some(span) = union.span() else { return Ok(None) };
-    if count > 1 && aggregation == Aggregation::None {
-        return Err(NoAggregation { series: count });
-    }
-    data.resize(span.values, 0.0);
-    let first_slot = union.slots.map_or(0, |(first, _)| first);
-    // The same walk again, now that the size is known.
-    let mut union = Union::new(from, to);
-    for chain in chains {
-        add(chain, union.add(chain), first_slot, pool, data);
-    }
-    if count > 1 && aggregation == Aggregation::Avg {
-        let share = 1.0 / count as f64;
-        data.iter_mut().for_each(|value| *value *= share);
-    }
-    Ok(Some(span))
 }
 
 /// Adds one child; where it has no slot, the sum is missing.
@@ -138,15 +148,8 @@ fn add(chain: &Chain, place: Option<Place>, first_slot: i64, pool: &Pool, data: 
         return;
     };
     let start = (place.slot - first_slot) as usize;
+    let end = start + place.values;
     data[..start].fill(f64::NAN);
-    data[start + place.values..].fill(f64::NAN);
-    let mut at = start;
-    chain.read(place.from, place.to, pool, |run| {
-        let slots = &mut data[at..at + run.len()];
-        match run {
-            Run::Missing(_) => slots.fill(f64::NAN),
-            Run::Stored(values) => slots.iter_mut().zip(values).for_each(|(sum, value)| *sum += value),
-        }
-        at += run.len();
-    });
+    data[end..].fill(f64::NAN);
+    chain.add(place.from, place.to, pool, &mut data[start..end]);
 }

@@ -1,7 +1,7 @@
 //! The rows of a query's answer (SPEC section 4), byte for byte those of the reference.
 
 use super::aggregate;
-use super::number::{push_integer, push_statistic, push_value};
+use super::number::{push_integer, push_statistic, push_values};
 use super::request::{Query, QueryRequest, push_json_string};
 use super::resample::{self, Outcome};
 use super::scan::{self, Selection};
@@ -15,8 +15,16 @@ use crate::series::tree::{LevelId, SeriesId};
 #[derive(Debug, Default)]
 pub struct Scratch {
     series: Vec<SeriesId>,
-    data: Vec<f64>,
+    row: aggregate::Row,
     resampled: Vec<f64>,
+}
+
+impl Scratch {
+    /// Series of the row that was looked at last.
+    #[must_use]
+    pub fn series_count(&self) -> usize {
+        self.series.len()
+    }
 }
 
 /// One row that is asked for.
@@ -36,10 +44,10 @@ pub struct RowRequest<'a> {
 #[must_use]
 pub fn count_values(shard: &Shard, row: RowRequest<'_>, scratch: &mut Scratch) -> u64 {
     let RowRequest { request, query, selection, host } = row;
+    scratch.series.clear();
     let Some(host) = host else { return 0 };
     let Some(id) = shard.metrics().find(query.metric.as_bytes()) else { return 1 };
     let metric = shard.metrics().get(id);
-    scratch.series.clear();
     scan::find_series(shard, host, query, selection, id, &mut scratch.series);
     // What will be an error has no values, however long the range.
     let error = request.from > request.to
@@ -98,14 +106,8 @@ impl Row<'_> {
     fn push_metric(&self, shard: &Shard, id: MetricId, scratch: &mut Scratch, text: &mut Text) -> bool {
         let Metric { frequency, aggregation, .. } = *shard.metrics().get(id);
         let chains = scratch.series.iter().map(|&series| shard.chain(series));
-        let span = match aggregate::read(
-            chains,
-            aggregation,
-            self.request.from,
-            self.request.to,
-            shard.pool(),
-            &mut scratch.data,
-        ) {
+        let (from, to) = (self.request.from, self.request.to);
+        let span = match scratch.row.read(chains, aggregation, from, to, shard.pool()) {
             Ok(Some(span)) => span,
             Ok(None) => return false,
             Err(error) => {
@@ -113,16 +115,19 @@ impl Row<'_> {
                 return true;
             }
         };
-        let (data, resolution) =
-            match resample::resample(&scratch.data, frequency, self.query.resolution, &mut scratch.resampled)
-            {
-                Ok(Outcome::Native) => (&mut scratch.data, frequency),
-                Ok(Outcome::Resampled) => (&mut scratch.resampled, self.query.resolution),
-                Err(error) => {
-                    self.push_error(&error.to_string(), text);
-                    return true;
-                }
-            };
+        let (data, resolution) = match resample::resample(
+            &scratch.row.data,
+            frequency,
+            self.query.resolution,
+            &mut scratch.resampled,
+        ) {
+            Ok(Outcome::Native) => (&mut scratch.row.data, frequency),
+            Ok(Outcome::Resampled) => (&mut scratch.resampled, self.query.resolution),
+            Err(error) => {
+                self.push_error(&error.to_string(), text);
+                return true;
+            }
+        };
         let mut statistics = if self.request.with_stats { Statistics::of(data) } else { Statistics::ZERO };
         if self.query.scale_by != 0.0 && self.query.scale_by != 1.0 {
             statistics.scale(self.query.scale_by);
@@ -138,12 +143,7 @@ impl Row<'_> {
             if data.is_empty() {
                 text.drop_last_comma();
             } else {
-                let out = text.bytes_mut();
-                for value in data.iter() {
-                    push_value(out, *value);
-                    out.push(b',');
-                }
-                out.pop();
+                push_values(text.bytes_mut(), data);
             }
             text.bytes_mut().extend_from_slice(b"],");
         }

@@ -49,6 +49,102 @@ pub fn push_value(out: &mut Vec<u8>, value: f64) {
     push_fixed::<1000>(out, value);
 }
 
+/// Values whose text is put together before it is appended.
+const VALUES_AT_ONCE: usize = 64;
+/// Longest text of a value in [`push_values`] that is not left to [`push_value`]: sign, nine digits, point, decimals and
+/// comma, and what a store of eight bytes writes behind them.
+const SHORT_BYTES_MAX: usize = 16;
+
+/// "000", "001", … "999" in the three low bytes.
+static TRIPLES: [u32; 1000] = {
+    let mut triples = [0; 1000];
+    let mut number = 0;
+    while number < 1000 {
+        let digits = [number / 100, number / 10 % 10, number % 10, 0];
+        triples[number as usize] =
+            u32::from_le_bytes([b'0', b'0', b'0', 0]) + digits[0] + (digits[1] << 8) + (digits[2] << 16);
+        number += 1;
+    }
+    triples
+};
+
+/// Appends values as [`push_value`] does, with commas between them.
+pub fn push_values(out: &mut Vec<u8>, values: &[f64]) {
+    let mut text = [0; VALUES_AT_ONCE * SHORT_BYTES_MAX];
+    for values in values.chunks(VALUES_AT_ONCE) {
+        let mut at = 0;
+        for &value in values {
+            match write_short(&mut text[at..at + SHORT_BYTES_MAX], value) {
+                Some(length) => at += length,
+                None => {
+                    out.extend_from_slice(&text[..at]);
+                    at = 0;
+                    push_value(out, value);
+                    out.push(b',');
+                }
+            }
+        }
+        out.extend_from_slice(&text[..at]);
+    }
+    if !values.is_empty() {
+        out.pop();
+    }
+}
+
+/// Writes a value below 10^9 and a comma at the beginning of `text`; returns how many bytes, `None` if it is none.
+///
+/// At most three digits are put together in one word, with all that follows.
+#[inline]
+fn write_short(text: &mut [u8], value: f64) -> Option<usize> {
+    let text: &mut [u8; SHORT_BYTES_MAX] = text.try_into().ok()?;
+    let bits = value.to_bits();
+    let exponent = (bits >> FRACTION_BITS) & 0x7ff;
+    if exponent >= SHIFT_BASE {
+        return None;
+    }
+    let units = round_to_units::<1000>(bits, exponent);
+    if units >= 1_000_000_000_000 {
+        return None;
+    }
+    let (mut whole, fraction) = (units / 1000, (units % 1000) as usize);
+    text[0] = b'-';
+    let mut at = (bits >> 63) as usize;
+    let mut end = u64::from(b'.') | u64::from(TRIPLES[fraction]) << 8 | u64::from(b',') << 32;
+    let mut length = 5;
+    if whole >= 1000 {
+        let first = whole / 1_000_000;
+        if first > 0 {
+            at += write_word(text, at, leading(first as usize));
+            let second = whole / 1000 % 1000;
+            at += write_word(text, at, (u64::from(TRIPLES[second as usize]), 3));
+        } else {
+            at += write_word(text, at, leading((whole / 1000) as usize));
+        }
+        whole %= 1000;
+        end = u64::from(TRIPLES[whole as usize]) | end << 24;
+        length += 3;
+    } else {
+        let (digits, count) = leading(whole as usize);
+        end = digits | end << (8 * count);
+        length += count;
+    }
+    Some(at + write_word(text, at, (end, length)))
+}
+
+/// The digits of a number below 1000 without zeros before it, and how many.
+#[inline]
+fn leading(number: usize) -> (u64, usize) {
+    let count = 1 + usize::from(number >= 10) + usize::from(number >= 100);
+    (u64::from(TRIPLES[number]) >> (24 - 8 * count), count)
+}
+
+/// Writes a word of which the first bytes count; returns how many.
+#[inline]
+fn write_word(text: &mut [u8; SHORT_BYTES_MAX], at: usize, (word, length): (u64, usize)) -> usize {
+    text[at..at + size_of::<u64>()].copy_from_slice(&word.to_le_bytes());
+    length
+}
+
 /// Appends a statistic with exactly two decimals; otherwise as [`push_value`].
 #[inline]
 pub fn push_statistic(out: &mut Vec<u8>, value: f64) {

@@ -62,15 +62,17 @@ pub fn find_series(
         Selection::Whole | Selection::Type(_) => 0..query.subtype_ids.len(),
         Selection::Subtype(_, index) => index..index + 1,
     };
-    let child = |level, kind: &str, id: &str| shard.tree().child(level, &format!("{kind}{id}"));
+    let mut near = host;
     for type_id in &query.type_ids[types] {
-        let Some(level) = child(host, type_name, type_id) else { continue };
+        let Some(level) = shard.tree().child_near(near, host, [type_name, type_id]) else { continue };
+        near = level;
         let Some(subtype) = &query.subtype else {
             below(shard, level, metric, found);
             continue;
         };
         for subtype_id in &query.subtype_ids[subtypes.clone()] {
-            if let Some(level) = child(level, subtype, subtype_id) {
+            if let Some(level) = shard.tree().child_near(near, level, [subtype, subtype_id]) {
+                near = level;
                 below(shard, level, metric, found);
             }
         }

@@ -165,15 +165,19 @@ impl CoreQuery {
             State::Counting => {
                 // First the size of everything, from the buffers' edges; nothing is read for it.
                 let too_large = TooLarge { values_max: self.question.values_max };
-                for _ in 0..limits::QUERY_ROWS_COUNTED_PER_STEP {
+                let mut series = 0;
+                while series < limits::QUERY_SERIES_COUNTED_PER_STEP {
                     let Some((query, row)) = self.next_row() else {
                         self.state = State::Answering;
                         (self.query, self.row) = (0, 0);
+                        self.reserve();
                         return Step::More;
                     };
                     let mut scratch = std::mem::take(&mut self.scratch);
                     let values =
                         answer::count_values(shard, self.row_request(shard, query, row), &mut scratch);
+                    // A row without series takes time as well.
+                    series += scratch.series_count().max(1);
                     self.scratch = scratch;
                     self.answer.values = self.answer.values.saturating_add(values);
                     if self.answer.values > self.question.values_max {
@@ -184,6 +188,14 @@ impl CoreQuery {
             }
             State::Answering => self.answer_row(shard),
         }
+    }
+
+    /// Makes room for the answer: growing, it would be moved, in a step of milliseconds.
+    fn reserve(&mut self) {
+        let values = if self.question.request.with_data { self.answer.values } else { 0 };
+        let values = usize::try_from(values).unwrap_or(usize::MAX);
+        let bytes = values.saturating_mul(limits::QUERY_VALUE_BYTES).min(limits::QUERY_RESERVED_BYTES_MAX);
+        self.answer.text.bytes_mut().reserve(bytes);
     }
 
     /// The place of the next row; moves on. `None` behind the last one.

@@ -45,55 +45,55 @@ impl Statistics {
 }
 
 /// Statistics in the making, fed value by value in time order.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Summary {
+#[derive(Clone, Copy, Debug)]
+struct Summary {
     /// How many values were not NaN.
-    pub n: u64,
+    n: u64,
     /// Their sum, in the order fed.
-    pub sum: f64,
-    /// The smallest so far, at first the largest finite number.
-    pub min: f64,
-    /// The largest so far, at first the smallest finite number.
-    pub max: f64,
+    sum: f64,
+    /// The [`rank`] of the smallest so far, at first of the largest finite number.
+    min: i64,
+    /// The [`rank`] of the largest so far, at first of the smallest finite number.
+    max: i64,
 }
 
 impl Summary {
     /// Nothing fed yet.
     ///
     /// The limits are finite, as in the reference: values that are all +∞ have the minimum `f64::MAX`.
-    pub const EMPTY: Self = Self { n: 0, sum: 0.0, min: f64::MAX, max: f64::MIN };
+    const EMPTY: Self = Self { n: 0, sum: 0.0, min: rank(f64::MAX), max: rank(f64::MIN) };
 
     /// Takes one value in; NaN is skipped.
     #[inline]
-    pub fn feed(&mut self, value: f64) {
+    fn feed(&mut self, value: f64) {
         if value.is_nan() {
             return;
         }
         self.n += 1;
         self.sum += value;
-        // Of two zeros the negative one is the smaller; `f64::min` would leave that open.
-        if value < self.min || (value == self.min && value.is_sign_negative()) {
-            self.min = value;
-        }
-        if value > self.max || (value == self.max && value.is_sign_positive()) {
-            self.max = value;
-        }
+        self.min = self.min.min(rank(value));
+        self.max = self.max.max(rank(value));
     }
 
     /// The statistics of everything fed; [`Statistics::MISSING`] when that is nothing.
-    #[must_use]
-    pub fn statistics(&self) -> Statistics {
+    fn statistics(&self) -> Statistics {
         if self.n == 0 {
             return Statistics::MISSING;
         }
-        Statistics { avg: self.sum / self.n as f64, min: self.min, max: self.max }
+        Statistics { avg: self.sum / self.n as f64, min: value(self.min), max: value(self.max) }
     }
 }
 
-impl Default for Summary {
-    fn default() -> Self {
-        Self::EMPTY
-    }
+/// A number in the place of a double, in the same order; of two zeros the negative one is the smaller.
+#[inline]
+const fn rank(value: f64) -> i64 {
+    let bits = value.to_bits() as i64;
+    bits ^ (bits >> 63) & i64::MAX
+}
+
+/// The double of a [`rank`].
+const fn value(rank: i64) -> f64 {
+    f64::from_bits((rank ^ (rank >> 63) & i64::MAX) as u64)
 }
 
 #[cfg(test)]

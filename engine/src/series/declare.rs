@@ -52,7 +52,7 @@ impl Declarations {
         let from = place(&self.text);
         let (mut names, mut ends) = (0, [0; limits::LOG_PATH_NAMES_MAX]);
         for parts in path {
-            parts.into_iter().for_each(|part| self.text.push_str(part));
+            parts.into_iter().filter(|part| !part.is_empty()).for_each(|part| self.text.push_str(part));
             ends[usize::from(names)] = place(&self.text);
             names += 1;
         }

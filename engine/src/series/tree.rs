@@ -117,6 +117,29 @@ impl Tree {
         Some(self.family(id)[index]).filter(|&child| self.level(child).is_live())
     }
 
+    /// The child whose name is both parts, one behind the other, if it holds data.
+    ///
+    /// Siblings are mostly asked for in the order in which they were declared: the level behind `near` is looked at first.
+    #[must_use]
+    pub fn child_near(&self, near: LevelId, id: LevelId, [first, rest]: [&str; 2]) -> Option<LevelId> {
+        let next = LevelId(near.0.saturating_add(1));
+        let is_it = |node: &Node| {
+            node.parent == id.0
+                && self.names.get(node.name).strip_prefix(first).is_some_and(|name| name == rest)
+        };
+        let child = match self.levels.get(next.0 as usize) {
+            Some(node) if is_it(node) => next,
+            _ => {
+                let family = self.family(id);
+                let wanted = || first.bytes().chain(rest.bytes());
+                let index =
+                    family.binary_search_by(|&child| self.level(child).name().bytes().cmp(wanted())).ok()?;
+                family[index]
+            }
+        };
+        Some(child).filter(|&child| self.level(child).is_live())
+    }
+
     /// Follows names down from the root; `None` where one leads nowhere or to no data.
     #[must_use]
     pub fn find<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Option<LevelId> {
@@ -343,6 +366,41 @@ mod tests {
         let names: Vec<_> = tree.children(ROOT).map(|id| tree.level(id).name().to_owned()).collect();
         assert_eq!(names, ["a", "b", "c10", "c2"]);
     }
+
+    #[test]
+    fn a_child_is_found_from_any_level_near_it() {
+        let mut tree = Tree::default();
+        let host = tree.declare_level(["c", "h"]);
+        let paths = [
+            ["c", "h", "core2"],
+            ["c", "h", "core10"],
+            ["c", "g", "core2"],
+            ["c", "h", "core"],
+            ["c", "h", "cor"],
+        ];
+        let levels = paths.map(|path| tree.declare_level(path));
+        tree.gained_data(host);
+        let all = [ROOT, host].into_iter().chain(levels).chain([LevelId(99), LevelId(u32::MAX)]);
+        for near in all.clone() {
+            assert_eq!(tree.child_near(near, host, ["core", "2"]), None, "it has no data");
+        }
+        levels.iter().for_each(|&level| tree.gained_data(level));
+        for near in all {
+            for (parts, expected) in [
+                (["core", "2"], Some(levels[0])),
+                (["core1", "0"], Some(levels[1])),
+                (["", "core10"], Some(levels[1])),
+                (["core", ""], Some(levels[3])),
+                (["core", "1"], None),
+                (["co", "r"], Some(levels[4])),
+                (["x", "core2"], None),
+                (["", ""], None),
+            ] {
+                assert_eq!(tree.child_near(near, host, parts), expected, "{parts:?} from {near:?}");
+            }
+        }
+    }
+
     #[test]
     fn looking_for_a_path_creates_nothing() {
         let mut tree = Tree::default();

@@ -23,7 +23,7 @@ use crate::runtime::{next_tick, yield_if_needed, yield_now};
 const EVENTS_PER_TURN: usize = 16;
 /// Time a turn may spend on jobs while events wait.
 const JOB_SLICE: Duration = Duration::from_millis(1);
-/// Steps of a job between two looks at the time.
+/// Steps of a job before the next one has its turn.
 const JOB_STEPS: usize = 8;
 
 /// A job under way, and whom to tell.
@@ -104,8 +104,18 @@ fn work(core: &Core, shard: &mut Shard, hosts: &mut HostPublisher, jobs: &mut Ve
         return false;
     }
     let until = Instant::now() + JOB_SLICE;
-    while let Some(mut running) = jobs.pop_front() {
-        match (0..JOB_STEPS).find_map(|_| running.job.step(shard)) {
+    let mut is_over = false;
+    while !is_over && let Some(mut running) = jobs.pop_front() {
+        let mut reply = None;
+        for _ in 0..JOB_STEPS {
+            reply = running.job.step(shard);
+            // A step may take milliseconds.
+            is_over = Instant::now() >= until;
+            if is_over || reply.is_some() {
+                break;
+            }
+        }
+        match reply {
             Some(reply) => {
                 // A free may have left hosts without data: gone from the directory before it is replied to.
                 hosts.publish(shard);
@@ -113,9 +123,6 @@ fn work(core: &Core, shard: &mut Shard, hosts: &mut HostPublisher, jobs: &mut Ve
             }
             // Round robin: a short job does not wait for a long one.
             None => jobs.push_back(running),
-        }
-        if Instant::now() >= until {
-            break;
         }
     }
     true

@@ -4,9 +4,11 @@
 //! the last block may be shorter. Whole chunks take whole words at every width, so blocks begin at words. The string does
 //! not say how many slots it has: the buffer does.
 
+use super::batch::{BATCH_CODES, unpack_batch};
 use super::bits::{self, GROUP_CODES, words_for};
 use super::parameters::Parameters;
 use super::plan::{Slack, plan};
+use super::transform::{NARROW_BITS, Put};
 use crate::limits::BUFFER_SLOTS;
 
 /// Slots that share parameters.
@@ -21,6 +23,10 @@ pub const WORDS_MAX: usize = BUFFER_SLOTS + CHUNKS_MAX * HEADER_WORDS_MAX;
 /// Marks a missing value among integers of differences: no decimal is that low.
 const MISSING: u64 = 1 << 63;
 
+/// Fewer codes than these of a batch are read one by one.
+const BATCH_COUNT_MIN: usize = 20;
+
+const _: () = assert!(CHUNK_SLOTS.is_multiple_of(BATCH_CODES));
 const _: () = assert!(BUFFER_SLOTS.is_multiple_of(CHUNK_SLOTS) && CHUNK_SLOTS.is_multiple_of(64));
 const _: () = assert!(WORDS_MAX <= u16::MAX as usize);
 
@@ -65,22 +71,22 @@ impl Block {
         self.codes_at() + words_for(self.slots, self.parameters.width.into())
     }
 
-    /// Unpacks the slots `from` (of the buffer) and following ones, as many as there is room for.
-    fn unpack(&self, words: &[u64], from: usize, values: &mut [f64]) {
-        let Parameters { transform, is_delta, width, base, .. } = self.parameters;
+    /// Hands on the values of the slots `from` (of the buffer) and following ones, as many as there are places.
+    fn unpack(&self, words: &[u64], from: usize, values: &mut [f64], put: impl Put) {
+        let Parameters { transform, is_delta, base, .. } = self.parameters;
         let skipped = from - self.first_slot;
         if is_delta {
             // Differences are added up from the block's beginning, also over slots nobody asked for.
             let before = self.before.wrapping_add(self.sum(words, 0, skipped));
-            return self.unpack_differences(words, skipped, before, values);
+            return self.unpack_differences(words, skipped, before, values, put);
         }
-        let mut codes = [0; CHUNK_SLOTS];
-        let words = &words[self.codes_at()..];
-        for (chunk, values) in values.chunks_mut(CHUNK_SLOTS).enumerate() {
-            let codes = &mut codes[..values.len()];
-            bits::unpack(words, (skipped + chunk * CHUNK_SLOTS) * usize::from(width), width.into(), codes);
-            transform.values(codes, base, self.parameters.missing(), values);
-        }
+        let (missing, is_narrow) = (self.parameters.missing(), self.parameters.is_narrow());
+        let mut rest = values;
+        self.for_each_codes(words, skipped, rest.len(), |codes| {
+            let (values, after) = std::mem::take(&mut rest).split_at_mut(codes.len());
+            rest = after;
+            transform.values((codes, base, missing), is_narrow, values, put);
+        });
     }
 
     /// Unpacks the first slots of the last ones, `slots` of them, as many as there is room for; `last` is the integer of the
@@ -89,48 +95,70 @@ impl Block {
         let first = self.slots - slots;
         if self.parameters.is_delta {
             let before = last.wrapping_sub(self.sum(words, first, slots));
-            self.unpack_differences(words, first, before, values);
+            self.unpack_differences(words, first, before, values, set);
         } else {
-            self.unpack(words, self.first_slot + first, values);
+            self.unpack(words, self.first_slot + first, values, set);
+        }
+    }
+
+    /// Hands on the codes of `count` slots from the block's `slot` on, in order, a batch at a time.
+    #[inline]
+    fn for_each_codes(&self, words: &[u64], slot: usize, count: usize, mut some: impl FnMut(&mut [u64])) {
+        let words = &words[self.codes_at()..];
+        let width = usize::from(self.parameters.width);
+        let mut codes = [0; BATCH_CODES];
+        let (mut slot, end) = (slot, slot + count);
+        while slot < end {
+            let (batch, skipped) = (slot / BATCH_CODES, slot % BATCH_CODES);
+            let count = (BATCH_CODES - skipped).min(end - slot);
+            let words_of_batch = words.get(batch * width..).unwrap_or(&[]);
+            if count >= BATCH_COUNT_MIN && words_of_batch.len() >= width {
+                unpack_batch(words_of_batch, width as u32, &mut codes);
+                some(&mut codes[skipped..skipped + count]);
+            } else {
+                bits::unpack(words, slot * width, width as u32, &mut codes[..count]);
+                some(&mut codes[..count]);
+            }
+            slot += count;
         }
     }
 
     /// What the differences of some slots come to; the first of them is the block's `slot`.
     fn sum(&self, words: &[u64], slot: usize, slots: usize) -> u64 {
-        let Parameters { width, base, .. } = self.parameters;
-        let mut codes = [0; CHUNK_SLOTS];
+        let base = self.parameters.base;
         let mut sum = 0u64;
-        for at in (0..slots).step_by(CHUNK_SLOTS) {
-            let codes = &mut codes[..(slots - at).min(CHUNK_SLOTS)];
-            bits::unpack(&words[self.codes_at()..], (slot + at) * usize::from(width), width.into(), codes);
-            let missing = self.parameters.missing();
+        let missing = self.parameters.missing();
+        self.for_each_codes(words, slot, slots, |codes| {
             for &code in codes.iter().filter(|&&code| missing != Some(code)) {
                 sum = sum.wrapping_add(base).wrapping_add(code);
             }
-        }
+        });
         sum
     }
 
-    /// Unpacks differences from the block's `slot` on, before which the integer is this.
-    fn unpack_differences(&self, words: &[u64], slot: usize, before: u64, values: &mut [f64]) {
-        let Parameters { transform, width, base, .. } = self.parameters;
+    /// Hands on what differences come to from the block's `slot` on, before which the integer is this.
+    fn unpack_differences(&self, words: &[u64], slot: usize, before: u64, values: &mut [f64], put: impl Put) {
+        let Parameters { transform, base, .. } = self.parameters;
         let missing = self.parameters.missing();
         let mut integer = before;
-        let mut codes = [0; CHUNK_SLOTS];
-        for (chunk, values) in values.chunks_mut(CHUNK_SLOTS).enumerate() {
-            let codes = &mut codes[..values.len()];
-            let at = (slot + chunk * CHUNK_SLOTS) * usize::from(width);
-            bits::unpack(&words[self.codes_at()..], at, width.into(), codes);
+        let mut rest = values;
+        self.for_each_codes(words, slot, rest.len(), |codes| {
+            let (values, after) = std::mem::take(&mut rest).split_at_mut(codes.len());
+            rest = after;
+            // Of integers within the range, as of their bits, none has more bits than all together.
+            let mut wide = 0;
             for code in codes.iter_mut() {
                 if missing == Some(*code) {
                     *code = MISSING;
                 } else {
-                    integer = integer.wrapping_add(base).wrapping_add(*code);
+                    integer = integer.wrapping_add(code.wrapping_add(base));
+                    wide |= integer ^ (integer as i64 >> 63) as u64;
                     *code = integer;
                 }
             }
-            transform.values(codes, 0, missing.map(|_| MISSING), values);
-        }
+            let is_narrow = wide >> NARROW_BITS == 0;
+            transform.values((codes, 0, missing.map(|_| MISSING)), is_narrow, values, put);
+        });
     }
 
     /// The integer of the last slot that is not missing; 0 unless the codes are of differences.
@@ -159,6 +187,22 @@ pub fn blocks(words: &[u64], slots: usize) -> impl Iterator<Item = Block> {
 /// # Panics
 /// If it has not that many slots.
 pub fn unpack(words: &[u64], slots: usize, from: usize, values: &mut [f64]) {
+    unpack_with(words, slots, from, values, set);
+}
+
+/// As [`unpack`], but adds them to what is there.
+///
+/// # Panics
+/// If it has not that many slots.
+pub fn add(words: &[u64], slots: usize, from: usize, sums: &mut [f64]) {
+    unpack_with(words, slots, from, sums, |sum, value| *sum += value);
+}
+
+fn set(place: &mut f64, value: f64) {
+    *place = value;
+}
+
+fn unpack_with(words: &[u64], slots: usize, from: usize, values: &mut [f64], put: impl Put) {
     assert!(from + values.len() <= slots, "slots {from} and {} more, of {slots}", values.len());
     let mut done = 0;
     for block in blocks(words, slots) {
@@ -170,7 +214,7 @@ pub fn unpack(words: &[u64], slots: usize, from: usize, values: &mut [f64]) {
         if count == 0 {
             return;
         }
-        block.unpack(words, from + done, &mut values[done..done + count]);
+        block.unpack(words, from + done, &mut values[done..done + count], put);
         done += count;
     }
 }

@@ -5,6 +5,7 @@
 //! that for given values, [`bits`] lays codes side by side in words, [`blocks`] is the whole string of a buffer, and
 //! [`tail`] appends to its end, in groups of eight. `docs/decisions/0004-compression.md` says why it is made like this.
 
+mod batch;
 pub mod bits;
 pub mod blocks;
 pub mod parameters;

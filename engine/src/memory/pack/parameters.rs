@@ -1,7 +1,7 @@
 //! How the integers of one block become codes of a few bits.
 
 use super::bits::{GROUP_CODES, code_max};
-use super::transform::Transform;
+use super::transform::{NARROW_BITS, Transform};
 
 /// The parameters of a block. The code of a value is its integer, or how much that is more than the integer before, less
 /// `base`; the highest code may stand for a missing value.
@@ -32,6 +32,14 @@ impl Parameters {
     #[must_use]
     pub fn missing(self) -> Option<u64> {
         self.has_missing.then(|| code_max(self.width.into()))
+    }
+
+    /// Whether every integer has few bits, unless codes are of differences.
+    #[inline]
+    pub(super) fn is_narrow(self) -> bool {
+        let lowest = self.base as i64;
+        let highest = u128::from(code_max(self.width.into())) as i128 + i128::from(lowest);
+        lowest >= -(1 << NARROW_BITS) && highest <= 1 << NARROW_BITS
     }
 
     /// The code of a value; `before` is the integer before it and becomes that of the value. `None` if it does not fit.

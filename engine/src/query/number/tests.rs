@@ -50,8 +50,28 @@ fn oracle(number: f64, decimals: usize) -> String {
     format!("{sign}{whole}.{fraction}")
 }
 
+fn list(numbers: &[f64]) -> String {
+    let mut out = b"[".to_vec();
+    push_values(&mut out, numbers);
+    String::from_utf8(out).unwrap()
+}
+
+/// Values in a list are what they are alone, wherever a batch ends.
+#[test]
+fn lists_have_commas_between_values() {
+    assert_eq!(list(&[]), "[");
+    let numbers =
+        [0.0, -0.0, 9.9994, 9.9996, 12.5, f64::NAN, 999.9996, -1000.25, 1e8, 123_456_789.5, 1e9, -1e15, 1e20];
+    for count in [1, 2, 13, 63, 64, 65, 200] {
+        let numbers: Vec<f64> = numbers.iter().copied().cycle().take(count).collect();
+        let expected: Vec<String> = numbers.iter().map(|&number| oracle(number, 3)).collect();
+        assert_eq!(list(&numbers), format!("[{}", expected.join(",")));
+    }
+}
+
 fn check(number: f64) {
     for number in [number, -number] {
+        assert_eq!(list(&[number, number]), format!("[{0},{0}", oracle(number, 3)), "{number:e}");
         assert_eq!(value(number), oracle(number, 3), "{number:e}");
         assert_eq!(statistic(number), oracle(number, 2), "{number:e}");
     }
