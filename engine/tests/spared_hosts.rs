@@ -43,7 +43,7 @@ fn held(shard: &Shard) -> Vec<(String, Vec<f64>)> {
         .into_iter()
         .map(|host| {
             let (_, id) = shard.tree().level(host).series()[0];
-            let buffers = shard.series(id).chain().buffers();
+            let buffers = shard.chain(id).buffers();
             let values = buffers.flat_map(|buffer| buffer.values(shard.pool()));
             (shard.tree().path(host).join("/"), values.into_iter().filter(|value| !value.is_nan()).collect())
         })
