@@ -208,25 +208,37 @@ fn what_cannot_work_ends_the_start_and_names_the_key() {
 
 #[test]
 fn what_was_handed_over_before_a_stop_is_in_snapshots() {
+    const HOSTS: i64 = 20;
+    const MESSAGES: i64 = 150;
+    const LINES: i64 = 400;
     let place = Place::new("");
     let mut daemon = place.daemon(json!([{"subscribe-to": "m", "cluster-tag": "c"}]));
+    // Nothing but the last checkpoint can keep it.
+    daemon.restart_with(|config| {
+        config["metric-store"]["wal"] = json!({"sync": "off"});
+        config["metric-store"]["cores"] = json!(1);
+    });
     let mut client = place.heard_client(&["m"]);
-    for round in 0..3 {
-        let messages = 400;
-        for message in 0..messages {
-            let body: String = (0..200).map(|value| line(&format!("h{round}-{message}"), value)).collect();
-            client.publish("m", body.as_bytes()).unwrap();
-        }
-        // What the broker has, it sends before it confirms that the subscription is over.
-        client.flush().unwrap();
-        daemon.stop();
-        assert!(log_says(&daemon, "messages received, 0 lost"), "{}", daemon.log());
-        daemon.restart_with(|config| config["metric-store"]["wal"] = json!({"sync": "off"}));
-        client = place.heard_client(&["m"]);
-        let values = json!((0..200).map(f64::from).collect::<Vec<_>>());
-        for message in [0, messages / 2, messages - 1] {
-            assert_stored(&daemon, "c", &format!("h{round}-{message}"), &values);
-        }
+    // So much that the cores have not stored it all when they are asked to stop.
+    let body = |number: i64| -> String {
+        let (message, host) = (number / HOSTS, number % HOSTS);
+        let line = |at| format!("clock,hostname=h{host} value={at} {}\n", TIME + message * LINES + at);
+        (0..LINES).map(line).collect()
+    };
+    let bodies: Vec<String> = (0..MESSAGES * HOSTS).map(body).collect();
+    for body in &bodies {
+        client.publish("m", body.as_bytes()).unwrap();
+    }
+    // What the broker has, it sends before it confirms that the subscription is over.
+    client.flush().unwrap();
+    daemon.stop();
+    assert!(log_says(&daemon, "messages received, 0 lost"), "{}", daemon.log());
+    daemon.restart_with(|_| {});
+    let values: Vec<i64> = (0..MESSAGES).flat_map(|_| 0..LINES).collect();
+    let values = json!(values.into_iter().map(|value| value as f64).collect::<Vec<_>>());
+    for host in 0..HOSTS {
+        let got = daemon.data("c", &format!("h{host}"), "clock", TIME, TIME + MESSAGES * LINES + 10);
+        assert!(got == values, "h{host}: {:?} values", got.as_array().map(Vec::len));
     }
 }
 
