@@ -21,6 +21,7 @@ use super::statistics::{CommitStatistics, Counters};
 pub use super::tickets::Ticket;
 use super::tickets::{Fate, Tickets};
 use super::writer;
+use crate::durations::DurationCounts;
 use crate::platform::{LogFile, Platform, SECTOR_BYTES, Writes};
 
 /// When a written block is made durable: `metric-store.wal.sync`.
@@ -379,6 +380,12 @@ impl<P: Platform> CommitQueue<P> {
     #[must_use]
     pub fn statistics(&self) -> CommitStatistics {
         self.0.counters.get()
+    }
+
+    /// How long its successful syncs took, among them writes that are durable without.
+    #[must_use]
+    pub fn sync_durations(&self) -> DurationCounts {
+        self.0.counters.sync_durations()
     }
 }
 

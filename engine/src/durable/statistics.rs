@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use crate::durations::{DurationCounts, Durations};
+
 /// What the log of one core has done since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommitStatistics {
@@ -32,17 +34,26 @@ pub struct CommitStatistics {
 
 /// The statistics while they are counted.
 #[derive(Debug, Default)]
-pub(super) struct Counters(Cell<CommitStatistics>);
+pub(super) struct Counters {
+    statistics: Cell<CommitStatistics>,
+    /// Beside them, so that counting does not copy it.
+    sync_durations: Durations,
+}
 
 impl Counters {
     pub(super) fn get(&self) -> CommitStatistics {
-        self.0.get()
+        self.statistics.get()
+    }
+
+    /// How long each successful sync took.
+    pub(super) fn sync_durations(&self) -> DurationCounts {
+        self.sync_durations.get()
     }
 
     fn update(&self, change: impl FnOnce(&mut CommitStatistics)) {
-        let mut statistics = self.0.get();
+        let mut statistics = self.statistics.get();
         change(&mut statistics);
-        self.0.set(statistics);
+        self.statistics.set(statistics);
     }
 
     pub(super) fn committed(&self, blocks: u64, bytes: u64, time: Duration) {
@@ -57,6 +68,7 @@ impl Counters {
     }
 
     pub(super) fn synced(&self, time: Duration) {
+        self.sync_durations.count(time);
         let time_ns = nanoseconds(time);
         self.update(|statistics| {
             statistics.syncs += 1;

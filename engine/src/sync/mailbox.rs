@@ -130,6 +130,14 @@ impl<T> Receiver<T> {
         Some(message)
     }
 
+    /// How many messages are in it, at least.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        // Only counted: no slot is looked at, so the order of other memory does not matter.
+        let put = self.ring.put.0.load(Ordering::Relaxed);
+        put.wrapping_sub(self.ring.taken.0.load(Ordering::Relaxed))
+    }
+
     /// Whether nothing is in it.
     #[must_use]
     pub fn is_empty(&mut self) -> bool {
@@ -155,11 +163,13 @@ mod tests {
             }
             assert_eq!(sender.send(99), Err(99));
             assert!(!receiver.is_empty());
+            assert_eq!(receiver.waiting(), 4);
             for number in 0..4 {
                 assert_eq!(receiver.receive(), Some(round * 4 + number));
             }
             assert_eq!(receiver.receive(), None);
             assert!(receiver.is_empty());
+            assert_eq!(receiver.waiting(), 0);
         }
     }
 
