@@ -4,3 +4,4 @@ pub mod crash;
 pub mod dump;
 pub mod export;
 pub mod nats;
+pub mod progress;

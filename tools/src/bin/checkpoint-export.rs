@@ -14,11 +14,12 @@ use engine::limits::TIME_SECONDS_MAX;
 use engine::memory::shard::Shard;
 use engine::series::tree::LevelId;
 use tools::export::host_files::{self, HostCounts, LeftOut};
-use tools::export::load::load;
+use tools::export::load::{file_bytes, load};
 use tools::export::log_directory::LogDirectory;
 use tools::export::metrics_config::read_metrics;
 use tools::export::retention::parse_seconds;
 use tools::export::write_new::{create_directory, write_new};
+use tools::progress::Shown;
 
 /// Exit codes besides success.
 const DAMAGED: u8 = 1;
@@ -83,7 +84,10 @@ fn run(options: &ArgMatches) -> Result<ExitCode, String> {
     let now = clock_seconds();
     let oldest = options.get_one::<i64>("retention").map_or(i64::MIN, |seconds| now - seconds);
 
-    let loaded = load(log.segments(), metrics, oldest);
+    let log_bytes = log.segments().iter().map(|segment| file_bytes(&segment.path)).sum();
+    let mut shown = Shown::start("loading", "samples", log_bytes);
+    let loaded = load(log.segments(), metrics, oldest, |bytes, samples| shown.add(bytes, samples));
+    drop(shown);
     loaded.damaged.iter().for_each(|segment| eprintln!("error: {segment}"));
     let mut failed = !loaded.damaged.is_empty();
     let (mut hosts, mut total) = (0, HostCounts::default());

@@ -1,7 +1,7 @@
 //! `checkpoint-reader FILE…`: what is in snapshots and logs, as text. Opens files for reading only.
 
 use std::fs;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, Command, value_parser};
 use tools::dump::content::Content;
 use tools::dump::file_kind::FileKind;
 use tools::dump::report::{Report, Style, Totals};
+use tools::progress::Shown;
 
 /// A file that cannot be dumped.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +25,9 @@ enum FileError {
 fn main() -> ExitCode {
     let options = command().get_matches();
     let style = if options.get_flag("json") { Style::Json } else { Style::Text };
-    let files = options.get_many::<PathBuf>("file").into_iter().flatten();
-    match dump(files.map(PathBuf::as_path), style, options.get_flag("values")) {
+    let files: Vec<&Path> =
+        options.get_many::<PathBuf>("file").into_iter().flatten().map(PathBuf::as_path).collect();
+    match dump(&files, style, options.get_flag("values")) {
         Ok(totals) if totals.damaged == 0 => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         // The reader of our output has seen enough.
@@ -53,13 +55,20 @@ fn command() -> Command {
         )
 }
 
-fn dump<'a>(files: impl Iterator<Item = &'a Path>, style: Style, keep_values: bool) -> io::Result<Totals> {
+fn dump(files: &[&Path], style: Style, keep_values: bool) -> io::Result<Totals> {
+    let length = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let planned_bytes = files.iter().map(|path| length(path)).sum();
+    // On a terminal the output itself shows how far it is.
+    let mut shown = (!io::stdout().is_terminal()).then(|| Shown::start("reading", "files", planned_bytes));
     let mut report = Report::new(BufWriter::new(io::stdout().lock()), style);
     for path in files {
-        let shown = path.display().to_string();
+        let name = path.display().to_string();
         match read(path, keep_values) {
-            Ok((kind, content)) => report.file(&shown, kind, &content)?,
-            Err(error) => report.unreadable(&shown, &error)?,
+            Ok((kind, content)) => report.file(&name, kind, &content)?,
+            Err(error) => report.unreadable(&name, &error)?,
+        }
+        if let Some(shown) = &mut shown {
+            shown.add(length(path), 1);
         }
     }
     report.finish()

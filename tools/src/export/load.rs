@@ -79,17 +79,24 @@ pub struct LoadedLog {
 }
 
 /// Replays segments in the given order; samples before `oldest` (seconds) are left out. Damaged segments are read
-/// as far as they are whole.
+/// as far as they are whole. `progress` is told of every segment: its bytes, and samples loaded from it.
 #[must_use]
-pub fn load(segments: &[SegmentPath], metrics: Arc<Metrics>, oldest: i64) -> LoadedLog {
+pub fn load(
+    segments: &[SegmentPath],
+    metrics: Arc<Metrics>,
+    oldest: i64,
+    mut progress: impl FnMut(u64, u64),
+) -> LoadedLog {
     // One shard for all hosts; what it would free later is nothing to us.
     let mut shard = Shard::new(metrics, 1, i64::MAX);
     let mut recovery = Recovery::new(&mut shard, 0, 1, oldest);
     let (mut damaged, mut replayed) = (Vec::new(), 0);
     for segment in segments {
+        let samples_before = recovery.recovered().samples;
         if let Err(damage) = load_segment(&mut recovery, segment, &mut replayed) {
             damaged.push(DamagedSegment { path: segment.path.clone(), damage });
         }
+        progress(file_bytes(&segment.path), recovery.recovered().samples - samples_before);
     }
     let recovered = recovery.recovered();
     // All hosts are ours, so nothing else keeps a sample out. Of a damaged record some may be loaded and not counted.
@@ -116,6 +123,12 @@ fn load_segment(
         (End::Clean, Err(header)) => Err(SegmentDamage::Header { header, blocks: outcome.counts.blocks }),
         (end, _) => Err(SegmentDamage::End { end, lost_bytes: outcome.lost_bytes }),
     }
+}
+
+/// The length of a file, 0 if there is none.
+#[must_use]
+pub fn file_bytes(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, SegmentDamage> {
