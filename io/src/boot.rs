@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +14,7 @@ use engine::durable::checkpoint::Inherited;
 use engine::durable::load::LoadedCore;
 use engine::memory::spared::Spared;
 use engine::series::directory::Directory;
+use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -23,14 +25,17 @@ use crate::core::memory_cap::CheckpointsWanted;
 use crate::core::mesh::mesh;
 use crate::core::retention::CleanupOrders;
 use crate::core::{Stopping, clock_seconds};
+use crate::early::{Early, EarlyStart};
 use crate::listen::nats::feed::Feed;
 use crate::listen::nats::{Bridge, BridgeThread};
 use crate::listen::tls::Tls;
+use crate::metrics::daemon::DaemonMetrics;
 use crate::privileges::Identity;
-use crate::recover;
+use crate::recover::{self, Loading};
 use crate::runtime::{self, CoreThread, Listener, StopFlag};
 use crate::settings::{Cleanup, Main, Settings, resolve};
 use crate::start::{AllCores, CoreListeners, CoreStart};
+use crate::systemd::{Pulses, notify, start_watchdog};
 use crate::telemetry::{self, critical};
 
 /// How long the start waits for a port that is in use.
@@ -77,18 +82,24 @@ fn run(settings: Settings) -> Result<(), String> {
     let (listeners, _lock) = acquire(&settings, cpus.len())?;
     let (bridge, feeds) = Bridge::new(&settings, cpus.len()).map_err(|error| error.to_string())?;
     let backend = Backend::new(&settings)?;
-    let now = clock_seconds();
-    let oldest = now.saturating_sub(settings.metric_store.retention_seconds());
-    let spared = backend.as_ref().map_or_else(Spared::default, |backend| backend.ask_at_start(oldest));
-    let loaded = recover::load(&settings, cpus.len(), now, spared)?;
-
-    let stop = StopFlag::new();
     let settings = Arc::new(settings);
+    let stop = StopFlag::new();
+    let sources = bridge.iter().map(Bridge::metrics).collect();
+    let loading = Arc::new(Loading::default());
+    let metrics = DaemonMetrics::new(&settings, cpus.len(), Arc::clone(&loading), sources);
+    let daemon = Daemon { settings, cpus, tls: tls.clone(), metrics: Arc::new(metrics), stop: stop.clone() };
+    let first = daemon.start_first(&listeners).map_err(text)?;
+    let now = clock_seconds();
+    let oldest = now.saturating_sub(daemon.settings.metric_store.retention_seconds());
+    let spared = backend.as_ref().map_or_else(Spared::default, |backend| backend.ask_at_start(oldest));
+    let loaded = recover::load(&daemon.settings, daemon.cpus.len(), now, spared, &loading)?;
+
+    let pulses = Pulses::new(daemon.cpus.len());
     let parts = CoreParts { listeners, loaded, feeds };
-    let threads =
-        start_cores(&settings, &cpus, parts, backend.map(Arc::new), tls.clone(), &stop).map_err(text)?;
+    let threads = daemon.start_cores(first, parts, backend.map(Arc::new), pulses.clone()).map_err(text)?;
     let bridge = bridge.map(Bridge::start).transpose().map_err(text)?;
-    notify("READY=1");
+    start_watchdog(pulses).map_err(text)?;
+    notify(&[NotifyState::Ready, NotifyState::Status("running")]);
     for signal in signals.forever() {
         if signal == SIGHUP {
             read_again(tls.as_ref());
@@ -97,7 +108,7 @@ fn run(settings: Settings) -> Result<(), String> {
         tracing::info!("signal {signal}: stopping");
         break;
     }
-    notify("STOPPING=1");
+    notify(&[NotifyState::Stopping, NotifyState::Status("stopping: the last checkpoint is made")]);
     let since = Instant::now();
     stop.set();
     bridge.iter().for_each(BridgeThread::stop);
@@ -206,14 +217,6 @@ fn clean_up(settings: &Settings) -> Result<(), String> {
     cleanup::once(store, spared)
 }
 
-/// Tells systemd, if it started us.
-fn notify(state: &str) {
-    let state = [sd_notify::NotifyState::Custom(state)];
-    if let Err(error) = sd_notify::notify(&state) {
-        tracing::warn!("cannot tell systemd: {error}");
-    }
-}
-
 /// The CPUs that cores are pinned to.
 fn cpus(settings: &Settings) -> io::Result<Vec<usize>> {
     let usable = runtime::usable_cpus()?;
@@ -298,47 +301,95 @@ struct CoreParts {
     feeds: Vec<Option<Feed>>,
 }
 
-fn start_cores(
-    settings: &Arc<Settings>,
-    cpus: &[usize],
-    CoreParts { listeners, loaded, feeds }: CoreParts,
-    backend: Option<Arc<Backend>>,
+/// What all parts of a start need.
+struct Daemon {
+    settings: Arc<Settings>,
+    cpus: Vec<usize>,
     tls: Option<Tls>,
-    stop: &StopFlag,
-) -> io::Result<Vec<CoreThread>> {
-    let (directory, publishers) = Directory::new(cpus.len());
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-    let inherited = Inherited::new(cpus.len(), loaded[0].segments.clone());
-    let mut threads = Vec::new();
-    let mut cores: Vec<_> = loaded.into_iter().zip(publishers).collect();
-    // Before any core can be asked for the hosts of all.
-    for (loaded, hosts) in &mut cores {
-        hosts.publish(&mut loaded.shard);
-    }
-    let shared = AllCores {
-        settings: Arc::clone(settings),
-        directory,
-        seed,
-        tls,
-        stop: stop.clone(),
-        stopping: Stopping::new(cpus.len()),
-        inherited,
-        wanted: CheckpointsWanted::new(cpus.len()),
-        orders: CleanupOrders::new(cpus.len()),
-        backend,
-    };
-    let parts = mesh(cpus.len()).into_iter().zip(listeners).zip(cores).zip(feeds).zip(cpus);
-    for ((((ends, listeners), (loaded, hosts)), feed), &cpu) in parts {
-        let index = ends.index;
-        let start = CoreStart { shared: shared.clone(), ends, listeners, loaded, hosts, feed };
+    metrics: Arc<DaemonMetrics>,
+    stop: StopFlag,
+}
+
+/// The first core, which answers early and waits for what is loaded.
+struct FirstCore {
+    thread: CoreThread,
+    start: SyncSender<CoreStart>,
+}
+
+impl Daemon {
+    /// Starts the first core before anything is loaded.
+    fn start_first(&self, listeners: &[CoreListeners]) -> io::Result<FirstCore> {
+        let listeners = listeners.iter().map(|core| core.http.duplicate()).collect::<io::Result<_>>()?;
+        let (start, receiver) = sync_channel(1);
+        let early = EarlyStart {
+            settings: Arc::clone(&self.settings),
+            cores: self.cpus.len(),
+            tls: self.tls.clone(),
+            stop: self.stop.clone(),
+            listeners,
+            metrics: Arc::clone(&self.metrics),
+            start: receiver,
+        };
         let main = move || async move {
-            if let Err(error) = start.run().await {
-                critical!("core {index} cannot go on: {error}");
-                process::exit(1);
+            if let Some((start, early)) = early.run().await {
+                run_core(start, Some(early)).await;
             }
         };
-        threads.push(runtime::start_core(index, cpu, &format!("core-{index}"), main)?);
+        Ok(FirstCore { thread: runtime::start_core(0, self.cpus[0], "core-0", main)?, start })
     }
-    tracing::info!("{} cores are running", cpus.len());
-    Ok(threads)
+
+    fn start_cores(
+        &self,
+        first: FirstCore,
+        CoreParts { listeners, loaded, feeds }: CoreParts,
+        backend: Option<Arc<Backend>>,
+        pulses: Pulses,
+    ) -> io::Result<Vec<CoreThread>> {
+        let cores_count = self.cpus.len();
+        let (directory, publishers) = Directory::new(cores_count);
+        let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+        let inherited = Inherited::new(cores_count, loaded[0].segments.clone());
+        let mut cores: Vec<_> = loaded.into_iter().zip(publishers).collect();
+        // Before any core can be asked for the hosts of all.
+        for (loaded, hosts) in &mut cores {
+            hosts.publish(&mut loaded.shard);
+        }
+        let shared = AllCores {
+            settings: Arc::clone(&self.settings),
+            directory,
+            seed,
+            tls: self.tls.clone(),
+            stop: self.stop.clone(),
+            stopping: Stopping::new(cores_count),
+            inherited,
+            wanted: CheckpointsWanted::new(cores_count),
+            orders: CleanupOrders::new(cores_count),
+            backend,
+            metrics: Arc::clone(&self.metrics),
+            pulses,
+        };
+        let mut threads = vec![first.thread];
+        let parts = mesh(cores_count).into_iter().zip(listeners).zip(cores).zip(feeds).zip(&self.cpus);
+        for ((((ends, listeners), (loaded, hosts)), feed), &cpu) in parts {
+            let index = ends.index;
+            let start = CoreStart { shared: shared.clone(), ends, listeners, loaded, hosts, feed };
+            if index == 0 {
+                first.start.send(start).map_err(|_| io::Error::other("core 0 has ended"))?;
+                continue;
+            }
+            let main = move || run_core(start, None);
+            threads.push(runtime::start_core(index, cpu, &format!("core-{index}"), main)?);
+        }
+        tracing::info!("{cores_count} cores are running");
+        Ok(threads)
+    }
+}
+
+/// One core; an error ends the process.
+async fn run_core(start: CoreStart, early: Option<Early>) {
+    let index = start.ends.index;
+    if let Err(error) = start.run(early).await {
+        critical!("core {index} cannot go on: {error}");
+        process::exit(1);
+    }
 }

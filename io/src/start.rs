@@ -5,14 +5,13 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::durable::checkpoint::Inherited;
 use engine::durable::load::LoadedCore;
 use engine::durable::segments::SegmentOptions;
 use engine::series::directory::{Directory, HostPublisher};
 
-use crate::access::Access;
+use crate::api::Api;
 use crate::backend::Backend;
 use crate::core::checkpoint::Checkpoints;
 use crate::core::memory_cap::{self, CheckpointsWanted};
@@ -23,15 +22,14 @@ use crate::core::{
     upkeep::{self, CheckpointsDue, Sources},
 };
 use crate::durable::RealPlatform;
+use crate::early::Early;
 use crate::front::Front;
-use crate::listen::connections::{ConnectionLimits, ConnectionTable};
 use crate::listen::nats::feed::{self, Feed};
-use crate::listen::tls::{Handshakes, Tls};
+use crate::listen::tls::Tls;
+use crate::metrics::daemon::DaemonMetrics;
 use crate::runtime::{self, Listener, StopFlag};
 use crate::settings::Settings;
-
-/// How long connections may take to end once the daemon stops.
-const STOP_TIMEOUT: Duration = Duration::from_millis(1000);
+use crate::systemd::Pulses;
 
 /// What all cores share.
 #[derive(Clone)]
@@ -46,6 +44,8 @@ pub(crate) struct AllCores {
     pub(crate) wanted: CheckpointsWanted,
     pub(crate) orders: CleanupOrders,
     pub(crate) backend: Option<Arc<Backend>>,
+    pub(crate) metrics: Arc<DaemonMetrics>,
+    pub(crate) pulses: Pulses,
 }
 
 /// The listening sockets of one core.
@@ -66,14 +66,26 @@ pub(crate) struct CoreStart {
 }
 
 impl CoreStart {
-    /// One core from its start to its end.
+    /// One core from its start to its end; the first one has been answering `early`.
     ///
     /// # Errors
     /// Its log cannot be begun or closed.
-    pub(crate) async fn run(self) -> io::Result<()> {
+    pub(crate) async fn run(self, early: Option<Early>) -> io::Result<()> {
         let Self { shared, ends, listeners, loaded, hosts, feed } = self;
-        let AllCores { settings, directory, seed, tls, stop, stopping, inherited, wanted, orders, backend } =
-            shared;
+        let AllCores {
+            settings,
+            directory,
+            seed,
+            tls,
+            stop,
+            stopping,
+            inherited,
+            wanted,
+            orders,
+            backend,
+            metrics,
+            pulses,
+        } = shared;
         let store = &settings.metric_store;
         let cores = ends.cores();
         let (core, incoming) = Core::new(
@@ -90,21 +102,20 @@ impl CoreStart {
             u16::try_from(cores).map_err(io::Error::other)?,
         );
         let journal = journal::start(&core, segments, store.wal.sync).await?;
-        let limits = ConnectionLimits {
-            connections_max: (settings.main.connections_max as usize).div_ceil(cores),
-            idle_timeout: settings.main.idle_timeout,
-            stop_timeout: STOP_TIMEOUT,
+        let front = match &early {
+            Some(early) => early.front.clone(),
+            None => Front::new(&settings, cores, tls, &stop),
         };
-        let connections = ConnectionTable::start(limits, stop.clone());
-        let access = settings.main.jwt_public_key.as_ref();
-        let access = access.map(|key| Rc::new(Access::new(key, settings.main.jwt_require_exp)));
-        let handshakes = tls.map(Handshakes::new);
-        let front =
-            Front { core: Rc::clone(&core), connections: Rc::clone(&connections), access, handshakes };
-        front.serve_http(listeners.http, &settings, &stop);
-        if let Some(listener) = listeners.tcp {
-            front.serve_tcp(listener, &settings, &stop);
+        let connections = Rc::clone(&front.connections);
+        let api = Rc::new(Api::new(Rc::clone(&core), front.access.clone(), metrics));
+        front.serve_http(listeners.http, Rc::clone(&api), &settings, &stop, &stop);
+        if let Some(early) = early {
+            early.open(api);
         }
+        if let Some(listener) = listeners.tcp {
+            front.serve_tcp(listener, &core, &settings, &stop);
+        }
+        core.sources.add(move |metrics| front.measure(metrics));
         let fed = feed::start(&core, feed);
         let has_logs = !loaded.segments.is_empty() || !loaded.reference_logs.is_empty();
         let checkpoints = Checkpoints::new(
@@ -135,7 +146,8 @@ impl CoreStart {
                 upkeep::run(core, checkpoints, &store, due, sources, stop, stopping).await;
             });
         }
-        let journal = pump::run(core, incoming, loaded.shard, journal, hosts, stopping).await;
+        let pulse = pulses.of(core.index);
+        let journal = pump::run(core, incoming, loaded.shard, journal, hosts, stopping, pulse).await;
         journal.close().await.map_err(|error| io::Error::other(error.to_string()))
     }
 }

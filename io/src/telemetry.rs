@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Zoned;
@@ -43,8 +44,22 @@ pub fn start(level: LogLevel, with_date: bool) -> Result<(), SetGlobalDefaultErr
     tracing::subscriber::set_global_default(Logger::new(level, with_date, |line| {
         // One write(2) per line, and the lock keeps other threads out of it. A log that cannot be
         // written must not stop the daemon.
-        let _ = std::io::stderr().lock().write_all(line);
+        let mut stderr = std::io::stderr().lock();
+        if IS_LINE_SHOWN.load(Ordering::Relaxed) {
+            let _ = stderr.write_all(WIPE);
+        }
+        let _ = stderr.write_all(line);
     }))
+}
+
+/// Wipes the line on a terminal.
+const WIPE: &[u8] = b"\r\x1b[K";
+/// Progress is shown on the terminal. Written by who shows it; a line of the log takes its place until it is shown again.
+static IS_LINE_SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// Whether a line of [`progress`](crate::progress) stands on the terminal.
+pub(crate) fn is_line_shown(is_shown: bool) {
+    IS_LINE_SHOWN.store(is_shown, Ordering::Relaxed);
 }
 
 /// Makes lines of events and hands each, newline included, to `sink`.

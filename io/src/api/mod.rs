@@ -5,12 +5,16 @@ pub mod debug;
 pub mod encoding;
 pub mod free;
 pub mod health;
+pub mod metrics;
+pub mod probe;
 pub mod query;
 pub mod reply;
 pub mod request;
 pub mod write;
 
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
@@ -18,6 +22,10 @@ use hyper::{Method, Request, Response};
 use crate::access::{Access, Unauthorized};
 use crate::core::{Core, clock_seconds};
 use crate::listen::http::Service;
+use crate::metrics::counters::Call;
+use crate::metrics::daemon::DaemonMetrics;
+use crate::recover::Loading;
+use crate::runtime::now_ns;
 use body::ApiBody;
 
 /// What every verb answers.
@@ -28,22 +36,23 @@ pub type ApiResponse = Response<ApiBody>;
 pub struct Api {
     core: Rc<Core>,
     access: Option<Rc<Access>>,
+    metrics: Arc<DaemonMetrics>,
 }
 
 impl Api {
     /// The API on top of a core; with `access`, for those it admits.
     #[must_use]
-    pub fn new(core: Rc<Core>, access: Option<Rc<Access>>) -> Self {
-        Self { core, access }
+    pub fn new(core: Rc<Core>, access: Option<Rc<Access>>, metrics: Arc<DaemonMetrics>) -> Self {
+        Self { core, access, metrics }
     }
+}
 
-    /// Why the request may not be looked at, if so.
-    fn refusal(&self, request: &Request<Incoming>) -> Option<Unauthorized> {
-        let access = self.access.as_ref()?;
-        let why = access.check_headers(request.headers(), clock_seconds()).err()?;
-        access.refuse("a request", why);
-        Some(why)
-    }
+/// Why the request may not be looked at, if so.
+fn refusal(access: Option<&Access>, request: &Request<Incoming>) -> Option<Unauthorized> {
+    let access = access?;
+    let why = access.check_headers(request.headers(), clock_seconds()).err()?;
+    access.refuse("a request", why);
+    Some(why)
 }
 
 /// The calls there are.
@@ -54,6 +63,16 @@ enum Verb {
     Free,
     Debug,
     Health,
+    Metrics,
+    Probe(Probe),
+}
+
+/// The calls that are answered at once, whatever the cores do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Probe {
+    Ping,
+    Health,
+    Ready,
 }
 
 impl Verb {
@@ -65,6 +84,10 @@ impl Verb {
             "/api/free" => Self::Free,
             "/api/debug" => Self::Debug,
             "/api/healthcheck" => Self::Health,
+            "/metrics" => Self::Metrics,
+            "/ping" => Self::Probe(Probe::Ping),
+            "/health" => Self::Probe(Probe::Health),
+            "/ready" => Self::Probe(Probe::Ready),
             _ => return None,
         })
     }
@@ -75,7 +98,60 @@ impl Verb {
             Self::Write | Self::Free => &[Method::POST],
             Self::Query | Self::Health => &[Method::GET, Method::POST],
             Self::Debug => &[Method::GET],
+            Self::Metrics | Self::Probe(_) => &[Method::GET, Method::HEAD],
         }
+    }
+
+    /// What it is counted as.
+    fn counted_as(self) -> Call {
+        match self {
+            Self::Write => Call::Write,
+            Self::Query => Call::Query,
+            Self::Free => Call::Free,
+            Self::Debug => Call::Debug,
+            Self::Health => Call::Healthcheck,
+            Self::Metrics => Call::Metrics,
+            Self::Probe(_) => Call::Probe,
+        }
+    }
+}
+
+impl Probe {
+    fn answer(self, loading: &Loading) -> ApiResponse {
+        match self {
+            Self::Ping => probe::ping(),
+            Self::Health => probe::health(),
+            Self::Ready => probe::ready(loading),
+        }
+    }
+}
+
+/// What becomes of a request while everything is loaded.
+#[derive(Debug)]
+pub(crate) enum EarlyCall {
+    /// It is answered.
+    Answer(ApiResponse),
+    /// It waits for the API.
+    Wait,
+    /// It waits for a while, and is answered so then.
+    WaitOr(ApiResponse),
+}
+
+/// Looks at a request while there is no API yet.
+pub(crate) fn early_call(
+    access: Option<&Access>,
+    metrics: &DaemonMetrics,
+    request: &Request<Incoming>,
+) -> EarlyCall {
+    if let Some(why) = refusal(access, request) {
+        return EarlyCall::Answer(reply::unauthorized(why));
+    }
+    let verb = Verb::of(request.uri().path());
+    match verb.filter(|verb| verb.methods().contains(request.method())) {
+        Some(Verb::Probe(probe)) => EarlyCall::Answer(probe.answer(&metrics.loading)),
+        Some(Verb::Metrics) => EarlyCall::Answer(metrics::early(metrics)),
+        Some(Verb::Write) => EarlyCall::Wait,
+        _ => EarlyCall::WaitOr(probe::still_loading(&metrics.loading)),
     }
 }
 
@@ -83,13 +159,28 @@ impl Service for Api {
     type Body = ApiBody;
 
     async fn call(self: Rc<Self>, request: Request<Incoming>) -> ApiResponse {
+        let began_ns = now_ns();
+        let (counted_as, answer) = self.answer(request).await;
+        let took = Duration::from_nanos(now_ns() - began_ns);
+        self.core.counters.request(counted_as, answer.status(), took);
+        answer
+    }
+}
+
+impl Api {
+    /// The answer, and what the call is counted as.
+    async fn answer(&self, request: Request<Incoming>) -> (Call, ApiResponse) {
         // Before anything else, so that no call, present or future, can be without.
-        if let Some(why) = self.refusal(&request) {
-            return reply::unauthorized(why);
+        if let Some(why) = refusal(self.access.as_deref(), &request) {
+            return (Call::Other, reply::unauthorized(why));
         }
         let Some(verb) = Verb::of(request.uri().path()) else {
-            return reply::error(hyper::StatusCode::NOT_FOUND, "there is no such path");
+            return (Call::Other, reply::error(hyper::StatusCode::NOT_FOUND, "there is no such path"));
         };
+        (verb.counted_as(), self.answer_verb(verb, request).await)
+    }
+
+    async fn answer_verb(&self, verb: Verb, request: Request<Incoming>) -> ApiResponse {
         if !verb.methods().contains(request.method()) {
             return reply::method_not_allowed(verb.methods());
         }
@@ -100,10 +191,12 @@ impl Service for Api {
             Verb::Free => free::free(core, request).await,
             Verb::Debug => debug::debug(core, &request).await,
             Verb::Health => health::health(core, request).await,
+            Verb::Metrics => Ok(metrics::metrics(core, &self.metrics).await),
+            Verb::Probe(probe) => Ok(probe.answer(&self.metrics.loading)),
         };
         answer.unwrap_or_else(|refusal| {
             if refusal.status == hyper::StatusCode::PAYLOAD_TOO_LARGE {
-                self.core.bodies_too_large.set(self.core.bodies_too_large.get() + 1);
+                self.core.counters.bodies_too_large.increment();
             }
             reply::error(refusal.status, &refusal.message)
         })

@@ -33,7 +33,7 @@ pub async fn query(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResp
     let query = QueryRequest::parse(&body).map_err(Refusal::bad_request)?;
     drop(body);
     let too_large = |error: TooLarge| {
-        core.queries_too_large.set(core.queries_too_large.get() + 1);
+        core.counters.queries_too_large.increment();
         Refusal::bad_request(error)
     };
     let questions = scatter(query, &core.directory, core.query_values_max).map_err(too_large)?;

@@ -20,6 +20,7 @@ pub type Checkpoints = checkpoint::Checkpoints<RealPlatform>;
 pub async fn run(core: &Rc<Core>, checkpoints: &mut Checkpoints, is_last: bool) -> bool {
     let (began, hosts) = (Instant::now(), PumpHosts(core));
     let result = if is_last { checkpoints.run_last(&hosts).await } else { checkpoints.run(&hosts).await };
+    core.counters.checkpoints.count(result.is_ok(), began.elapsed());
     match result {
         Ok(hosts) => {
             tracing::info!(

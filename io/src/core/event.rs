@@ -14,6 +14,8 @@ use engine::query::scatter::{CoreAnswer, Question, TooLarge};
 use engine::series::route::{Batch, Sample};
 use engine::series::tree::LevelId;
 
+use crate::metrics::core_metrics::CoreMetrics;
+
 /// Number of a call on the core that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallId(pub u64);
@@ -34,6 +36,8 @@ pub enum Request {
     Write(Batch),
     /// Do something that may take a while.
     Work(Work),
+    /// Say what was counted.
+    Metrics,
 }
 
 /// What a pump does in slices.
@@ -107,4 +111,6 @@ pub enum Reply {
     Dumped(CoreDump),
     /// By node index: its entry in the answer, as JSON.
     Judged(Vec<(u32, Vec<u8>)>),
+    /// What was counted.
+    Metrics(Box<CoreMetrics>),
 }

@@ -70,6 +70,9 @@ impl Ingest {
             let mut router = self.core.router.borrow_mut();
             self.stream.push(&mut router, &self.cluster_default, clock_seconds(), chunk, &mut self.outbox)
         };
+        if result.is_err() {
+            self.core.counters.bad_line();
+        }
         if self.outbox.longest() >= BATCH_SAMPLES_MAX {
             self.send().await;
         }
@@ -88,7 +91,12 @@ impl Ingest {
     /// As [`Self::push`].
     pub fn end_of_stream(&mut self) -> Result<(), LineError> {
         let mut router = self.core.router.borrow_mut();
-        self.stream.finish(&mut router, &self.cluster_default, clock_seconds(), &mut self.outbox)
+        let result =
+            self.stream.finish(&mut router, &self.cluster_default, clock_seconds(), &mut self.outbox);
+        if result.is_err() {
+            self.core.counters.bad_line();
+        }
+        result
     }
 
     /// Sends what was decoded to its owners.
@@ -144,6 +152,7 @@ impl Ingest {
     /// Warns of what was rejected since the last time.
     pub fn report(&mut self) {
         let counts = std::mem::take(&mut self.stream.counts);
+        self.core.counters.decoded(&counts);
         let too_old = std::mem::take(&mut self.too_old);
         let beyond_series_max = std::mem::take(&mut self.beyond_series_max) + counts.beyond_limit;
         self.core.warn_rejected(&counts, too_old, beyond_series_max);
@@ -153,6 +162,7 @@ impl Ingest {
 impl Drop for Ingest {
     /// What a broken connection leaves behind was never acknowledged and is not stored; its lists are reused.
     fn drop(&mut self) {
+        self.core.counters.decoded(&self.stream.counts);
         for list in self.outbox.samples.drain(..) {
             self.core.put_spare_list(list);
         }
@@ -191,7 +201,6 @@ impl Core {
                 "{too_old} late samples dropped: older than retention-in-memory ({more} such warnings suppressed)"
             );
         }
-        self.beyond_series_max.set(self.beyond_series_max.get() + beyond_series_max);
         if beyond_series_max > 0
             && let Some(more) = warnings.beyond_series_max.allow(now_ms)
         {

@@ -10,6 +10,7 @@ use engine::durable::segments::SegmentOptions;
 use super::Core;
 use super::event::{CallId, Reply};
 use crate::durable::RealPlatform;
+use crate::metrics::counters::Rejected;
 
 /// The log; its tags are the core that asked and its call.
 pub type Journal = journal::Journal<RealPlatform, (usize, CallId)>;
@@ -27,8 +28,14 @@ pub async fn start(core: &Rc<Core>, segments: SegmentOptions, sync: WalSync) -> 
 
 fn tell(core: &Core, from: usize, call: CallId, done: Done) {
     let reply = match done {
-        Done::Written(applied, samples) => Reply::Written(applied, samples),
-        Done::NotWritten(why, samples) => Reply::NotWritten(why, samples),
+        Done::Written(applied, samples) => {
+            core.counters.applied(&applied);
+            Reply::Written(applied, samples)
+        }
+        Done::NotWritten(why, samples) => {
+            core.counters.reject(Rejected::NotWritten, samples.len() as u64);
+            Reply::NotWritten(why, samples)
+        }
         Done::NotRecorded(why) => Reply::NotFreed(why),
         Done::Recorded(free) => {
             core.recorded_frees.borrow_mut().push((from, call, free));

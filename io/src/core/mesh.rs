@@ -15,6 +15,7 @@ use engine::sync::doorbell::Doorbell;
 use engine::sync::mailbox::{Receiver, Sender, mailbox};
 
 use super::event::{CallId, CoreEvent, Reply, Request};
+use crate::metrics::counters::Counter;
 
 /// Messages a mailbox holds; a write is up to [`super::ingest::BATCH_SAMPLES_MAX`] samples.
 const MAILBOX_MESSAGES: usize = 32;
@@ -102,6 +103,7 @@ impl CoreEnds {
             replies: RefCell::new((0..cores).map(|_| VecDeque::new()).collect()),
             replies_waiting: Cell::new(0),
             waiting_for_room: RefCell::default(),
+            times_full: Counter::default(),
             shared: self.shared,
         };
         (outgoing, Incoming { index: self.index, receivers: self.receivers, shared: self.shared })
@@ -117,6 +119,8 @@ pub struct Outgoing {
     replies: RefCell<Vec<VecDeque<CoreEvent>>>,
     replies_waiting: Cell<usize>,
     waiting_for_room: RefCell<Vec<Waker>>,
+    /// How often somebody began to wait there.
+    times_full: Counter,
     shared: &'static Shared,
 }
 
@@ -136,8 +140,14 @@ impl Outgoing {
         if has_room() || !self.shared.starved[self.index * self.cores() + core].may_sleep(has_room) {
             return Poll::Ready(());
         }
+        self.times_full.increment();
         self.waiting_for_room.borrow_mut().push(context.waker().clone());
         Poll::Pending
+    }
+
+    /// How often somebody has waited for room, or looked again in vain.
+    pub(crate) fn times_full(&self) -> u64 {
+        self.times_full.get()
     }
 
     /// Sends a request, which must have [room](Self::room).
@@ -218,6 +228,11 @@ impl Incoming {
     /// The oldest message of a core.
     pub(super) fn receive(&mut self, from: usize) -> Option<CoreEvent> {
         self.receivers[from].0.receive()
+    }
+
+    /// Messages that wait in all mailboxes.
+    pub(super) fn waiting(&self) -> usize {
+        self.receivers.iter().map(|receiver| receiver.0.waiting()).sum()
     }
 
     /// Messages of `from` were taken: if it waited for room, it is rung.

@@ -15,7 +15,7 @@ pub mod pump;
 pub mod retention;
 pub mod upkeep;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,6 +29,8 @@ use engine::sync::countdown::Countdown;
 use self::calls::Calls;
 use self::event::CallId;
 use self::mesh::{CoreEnds, Outgoing};
+use crate::metrics::core_metrics::Sources;
+use crate::metrics::counters::Counters;
 use crate::telemetry::{RateLimit, WARN_INTERVAL};
 
 /// Sample lists kept for the next request.
@@ -52,12 +54,10 @@ pub struct Core {
     warnings: Warnings,
     /// How many series there may be; 0 = as many as come.
     series_max: usize,
-    /// Samples of series beyond that, which connections of this core sent since the start.
-    beyond_series_max: Cell<u64>,
-    /// Queries whose answer would have been larger than `query-limit`, since the start.
-    pub(crate) queries_too_large: Cell<u64>,
-    /// Calls whose body was larger than a call takes, since the start.
-    pub(crate) bodies_too_large: Cell<u64>,
+    /// What is counted, for `/metrics`.
+    pub(crate) counters: Counters,
+    /// Who else is asked for metrics.
+    pub(crate) sources: Sources,
 }
 
 /// One limiter for each kind of warning that input can cause.
@@ -103,9 +103,8 @@ impl Core {
                 bad_line: RateLimit::new(WARN_INTERVAL),
             },
             series_max,
-            beyond_series_max: Cell::new(0),
-            queries_too_large: Cell::new(0),
-            bodies_too_large: Cell::new(0),
+            counters: Counters::default(),
+            sources: Sources::default(),
         };
         (Rc::new(core), incoming)
     }
@@ -114,24 +113,6 @@ impl Core {
     #[must_use]
     pub fn cores(&self) -> usize {
         self.outgoing.cores()
-    }
-
-    /// Samples of series beyond `metric-store.max-series` that connections of this core sent, since the start.
-    #[must_use]
-    pub fn beyond_series_max(&self) -> u64 {
-        self.beyond_series_max.get()
-    }
-
-    /// Queries of this core's connections that were refused because of `query-limit`, since the start.
-    #[must_use]
-    pub fn queries_too_large(&self) -> u64 {
-        self.queries_too_large.get()
-    }
-
-    /// Calls of this core's connections that were refused because of the size of their body, since the start.
-    #[must_use]
-    pub fn bodies_too_large(&self) -> u64 {
-        self.bodies_too_large.get()
     }
 
     /// An empty list with memory of an earlier one.

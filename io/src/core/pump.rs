@@ -12,12 +12,14 @@ use engine::memory::shard::Shard;
 use engine::series::directory::HostPublisher;
 use futures_lite::FutureExt;
 
-use super::event::{CallId, CoreEvent, Request, Work};
+use super::event::{CallId, CoreEvent, Reply, Request, Work};
 use super::job::Job;
 use super::journal::Journal;
 use super::mesh::Incoming;
 use super::{Core, Stopping};
+use crate::metrics::core_metrics::{CoreMetrics, PumpState};
 use crate::runtime::{next_tick, yield_if_needed, yield_now};
+use crate::systemd::Pulse;
 
 /// Events taken from one core before the next has its turn.
 const EVENTS_PER_TURN: usize = 16;
@@ -44,11 +46,14 @@ pub async fn run(
     mut journal: Journal,
     mut hosts: HostPublisher,
     stopping: Arc<Stopping>,
+    mut pulse: Pulse,
 ) -> Journal {
     let mut jobs: VecDeque<RunningJob> = VecDeque::new();
     loop {
         let over = stopping.unsaved.is_over();
         journal.begin_turn().await;
+        core.counters.turns.increment();
+        pulse.beat();
         let mut busy = false;
         for from in 0..incoming.cores() {
             let mut taken = 0;
@@ -70,9 +75,15 @@ pub async fn run(
                     CoreEvent::Request(call, Request::Work(wanted)) => {
                         jobs.push_back(RunningJob { from, call, job: Job::new(wanted, &shard) });
                     }
+                    CoreEvent::Request(call, Request::Metrics) => {
+                        let state = PumpState { mailbox_messages: incoming.waiting(), jobs: jobs.len() };
+                        let metrics = CoreMetrics::take(&core, &shard, &journal.queue(), state);
+                        core.outgoing.send_reply(from, call, Reply::Metrics(Box::new(metrics)));
+                    }
                 }
             }
             if taken > 0 {
+                core.counters.messages.add(taken as u64);
                 incoming.made_room(from);
                 busy = true;
             }

@@ -52,6 +52,7 @@ pub enum CloseSignal {
 #[derive(Debug)]
 pub struct ConnectionTable {
     limits: ConnectionLimits,
+    connections_max: Cell<usize>,
     stop: StopFlag,
     open: RefCell<BTreeMap<u64, Rc<Connection>>>,
     next_id: Cell<u64>,
@@ -119,6 +120,7 @@ impl ConnectionTable {
     #[must_use]
     pub fn start(limits: ConnectionLimits, stop: StopFlag) -> Rc<Self> {
         let table = Rc::new(Self {
+            connections_max: Cell::new(limits.connections_max),
             limits,
             stop: stop.clone(),
             open: RefCell::default(),
@@ -140,13 +142,13 @@ impl ConnectionTable {
         if self.closed.get() {
             return None;
         }
-        if self.open.borrow().len() >= self.limits.connections_max {
+        if self.open.borrow().len() >= self.connections_max.get() {
             self.refused.set(self.refused.get() + 1);
             if let Some(more) = self.warn_rate.allow(now_ms()) {
                 tracing::warn!(
                     "connection from {} refused: {} are open on this core, its share of main.max-connections ({more} more not reported)",
                     stream.peer().map_or_else(|| "?".to_owned(), |peer| peer.to_string()),
-                    self.limits.connections_max
+                    self.connections_max.get()
                 );
             }
             return None;
@@ -164,6 +166,11 @@ impl ConnectionTable {
         self.next_id.set(id + 1);
         self.open.borrow_mut().insert(id, connection.clone());
         Some(ConnectionHandle { id, table: Rc::downgrade(self), connection })
+    }
+
+    /// Takes in so many connections from now on; those that are open stay.
+    pub fn set_connections_max(&self, connections_max: usize) {
+        self.connections_max.set(connections_max);
     }
 
     /// Connections open now.

@@ -33,6 +33,7 @@ use self::connect::{Broker, ConfigurationError};
 use self::dispatch::Dispatch;
 use self::feed::{Feed, Outcome};
 use self::link::Link;
+use crate::metrics::daemon::Source;
 use crate::settings::{Settings, Subscription};
 use crate::telemetry::critical;
 
@@ -50,6 +51,7 @@ pub struct Bridge {
     subscriptions: Vec<Subscription>,
     dispatch: Dispatch,
     outcomes: flume::Receiver<Outcome>,
+    link: Arc<Link>,
 }
 
 impl Bridge {
@@ -78,7 +80,14 @@ impl Bridge {
             .into_iter()
             .map(|messages| Some(Feed::new(messages, outcomes_sender.clone())))
             .collect();
-        Ok((Some(Self { broker, subscriptions, dispatch, outcomes }), feeds))
+        let link = Arc::new(Link::new(broker.shown.clone()));
+        Ok((Some(Self { broker, subscriptions, dispatch, outcomes, link }), feeds))
+    }
+
+    /// What `/metrics` shows of it.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<dyn Source> {
+        Arc::<Link>::clone(&self.link)
     }
 
     /// Starts the thread. It connects, for ever if need be; there need not be a broker yet.
@@ -100,8 +109,7 @@ impl Bridge {
     }
 
     async fn run(self, mut stopped: Stopped) {
-        let Self { broker, subscriptions, dispatch, outcomes } = self;
-        let link = Arc::new(Link::new(broker.shown.clone()));
+        let Self { broker, subscriptions, dispatch, outcomes, link } = self;
         // Only a broken promise of the client ends a session before the stop; it begins again.
         let mut acknowledgements = None;
         while !*stopped.borrow() {

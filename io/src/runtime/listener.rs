@@ -34,6 +34,8 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 pub struct Listener {
     socket: Socket,
     local: SocketAddr,
+    /// Another one goes on listening when this one ends.
+    is_duplicate: bool,
 }
 
 impl Listener {
@@ -70,7 +72,16 @@ impl Listener {
             .local_addr()?
             .as_socket()
             .ok_or_else(|| io::Error::other("the kernel gave the socket no internet address"))?;
-        Ok(Self { socket, local })
+        Ok(Self { socket, local, is_duplicate: false })
+    }
+
+    /// A second way to the connections of this socket, in whatever core: each goes to one of both. It may end before the
+    /// first, and no connection is lost by that.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn duplicate(&self) -> io::Result<Self> {
+        Ok(Self { socket: self.socket.try_clone()?, local: self.local, is_duplicate: true })
     }
 
     /// The address, with the port that the kernel chose if 0 was asked for.
@@ -113,7 +124,9 @@ impl Listener {
                 wait.or(stop.stopped()).await;
             }
             // shutdown and not only close: a wait of the ring may still hold the socket open for a moment.
-            let _ = self.socket.shutdown(Shutdown::Both);
+            if !self.is_duplicate {
+                let _ = self.socket.shutdown(Shutdown::Both);
+            }
         });
     }
 

@@ -8,6 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use async_nats::{ClientError, Event};
 use tokio::sync::watch;
 
+use crate::metrics::daemon::Source;
+use crate::metrics::text::{Kind, Text};
 use crate::runtime::now_ms;
 use crate::telemetry::{RateLimit, WARN_INTERVAL};
 
@@ -116,5 +118,29 @@ impl Link {
 
     fn said(&self) -> std::sync::MutexGuard<'_, Said> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for Link {
+    fn write(&self, text: &mut Text) {
+        let (times, is_connected) = *self.connected.borrow();
+        let help = "1 while the broker is connected.";
+        text.single("cc_metric_store_nats_connected", Kind::Gauge, help, u8::from(is_connected));
+        let counters = [
+            ("cc_metric_store_nats_connections_total", "How often the broker was connected.", times),
+            (
+                "cc_metric_store_nats_messages_total",
+                "Messages handed to the cores.",
+                self.handed.load(Ordering::Relaxed),
+            ),
+            (
+                "cc_metric_store_nats_messages_lost_total",
+                "Messages of plain subscriptions lost for want of room.",
+                self.lost.load(Ordering::Relaxed),
+            ),
+        ];
+        for (name, help, value) in counters {
+            text.single(name, Kind::Counter, help, value);
+        }
     }
 }

@@ -1,0 +1,54 @@
+//! `GET /ping`, `/health`, `/ready`: whether somebody is there, and whether recovery is over.
+//!
+//! `/ping` and `/health` say no more than that the process answers. `/ready` is for load balancers: 503 until everything is
+//! loaded.
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{HeaderValue, RETRY_AFTER};
+
+use super::body::ApiBody;
+use super::{ApiResponse, reply};
+use crate::recover::Loading;
+
+/// Seconds after which a client may try again.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+/// `/ping`: 204.
+#[must_use]
+pub fn ping() -> ApiResponse {
+    let mut response = reply::empty();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// `/health`: 200.
+#[must_use]
+pub fn health() -> ApiResponse {
+    let text =
+        format!(r#"{{"name":"cc-metric-store","status":"pass","version":"{}"}}"#, env!("CARGO_PKG_VERSION"));
+    reply::json(ApiBody::full(Bytes::from(text + "\n")))
+}
+
+/// `/ready`: 200, or 503 and how far recovery is.
+#[must_use]
+pub fn ready(loading: &Loading) -> ApiResponse {
+    if loading.is_over() {
+        return reply::json(ApiBody::full(Bytes::from_static(b"{\"status\":\"ready\"}\n")));
+    }
+    let (percent, samples) = (loading.percent(), loading.samples());
+    let text = format!("{{\"status\":\"recovering\",\"percent\":{percent},\"samples\":{samples}}}\n");
+    let mut response = reply::json(ApiBody::full(Bytes::from(text)));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    response
+}
+
+/// 503 for what cannot be answered before everything is loaded.
+#[must_use]
+pub fn still_loading(loading: &Loading) -> ApiResponse {
+    let message = format!("the data is being loaded, {} % so far: try again later", loading.percent());
+    let mut response = reply::error(StatusCode::SERVICE_UNAVAILABLE, &message);
+    response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    response
+}

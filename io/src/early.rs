@@ -1,0 +1,153 @@
+//! What the first core answers while everything is loaded, on the HTTP sockets of all cores.
+//!
+//! Before it: [`boot`](crate::boot), which starts it once the ports are bound. After it: [`start`](crate::start), on the same
+//! executor. `/ready`, `/health`, `/ping` and `/metrics` are answered at once. A write waits until it can be stored: a collector
+//! drops what is answered with 503, but sends again what times out. Everything else waits for a moment, for most starts are
+//! short, and is answered with 503 then. Every answer closes its connection, so that clients spread over the cores again; no
+//! connection is lost, for what is not accepted yet waits in the sockets for the cores. Raw TCP waits there from the beginning.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+
+use crate::access::Access;
+use crate::api::{Api, ApiResponse, EarlyCall, early_call};
+use crate::front::{Front, connections_max};
+use crate::listen::http::Service;
+use crate::listen::tls::Tls;
+use crate::metrics::daemon::DaemonMetrics;
+use crate::runtime::{Listener, StopFlag, next_tick, sleep};
+use crate::settings::Settings;
+use crate::start::CoreStart;
+
+/// How long a call other than a write waits for the end of recovery.
+const HOLD_MAX: Duration = Duration::from_secs(5);
+
+/// What the first core is given before anything is loaded.
+pub(crate) struct EarlyStart {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) cores: usize,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) stop: StopFlag,
+    /// Duplicates of all cores' HTTP listeners.
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) metrics: Arc<DaemonMetrics>,
+    /// What was loaded comes here.
+    pub(crate) start: Receiver<CoreStart>,
+}
+
+/// What the first core goes on with.
+pub(crate) struct Early {
+    pub(crate) front: Front,
+    opening: Rc<Opening>,
+    stop_accepting: StopFlag,
+}
+
+impl EarlyStart {
+    /// Serves until everything is loaded; none if that failed.
+    pub(crate) async fn run(self) -> Option<(CoreStart, Early)> {
+        let Self { settings, cores, tls, stop, listeners, metrics, start } = self;
+        let front = Front::new(&settings, cores, tls, &stop);
+        // Nobody else takes any.
+        front.connections.set_connections_max(connections_max(&settings, 1));
+        let opening = Rc::new(Opening::default());
+        let service =
+            Rc::new(EarlyService { access: front.access.clone(), metrics, opening: Rc::clone(&opening) });
+        let stop_accepting = StopFlag::new();
+        for listener in listeners {
+            front.serve_http(listener, Rc::clone(&service), &settings, &stop_accepting, &stop);
+        }
+        loop {
+            match start.try_recv() {
+                Ok(start) => {
+                    front.connections.set_connections_max(connections_max(&settings, cores));
+                    return Some((start, Early { front, opening, stop_accepting }));
+                }
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => next_tick().await,
+            }
+        }
+    }
+}
+
+impl Early {
+    /// The core runs: `api` answers what waited, and the sockets are left to the cores.
+    pub(crate) fn open(&self, api: Rc<Api>) {
+        self.opening.open(api);
+        self.stop_accepting.set();
+    }
+}
+
+/// The API, once there is one, and who waits for it.
+#[derive(Default)]
+struct Opening {
+    api: RefCell<Option<Rc<Api>>>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Opening {
+    fn open(&self, api: Rc<Api>) {
+        *self.api.borrow_mut() = Some(api);
+        self.waiting.borrow_mut().drain(..).for_each(Waker::wake);
+    }
+
+    async fn opened(&self) -> Rc<Api> {
+        poll_fn(|context| {
+            if let Some(api) = &*self.api.borrow() {
+                return Poll::Ready(Rc::clone(api));
+            }
+            let mut waiting = self.waiting.borrow_mut();
+            // A connection is looked at several times; the last waker is its own when nothing else came between.
+            if !waiting.last().is_some_and(|waker| waker.will_wake(context.waker())) {
+                waiting.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+struct EarlyService {
+    access: Option<Rc<Access>>,
+    metrics: Arc<DaemonMetrics>,
+    opening: Rc<Opening>,
+}
+
+impl Service for EarlyService {
+    type Body = crate::api::body::ApiBody;
+
+    async fn call(self: Rc<Self>, request: Request<Incoming>) -> ApiResponse {
+        let opened = self.opening.api.borrow().clone();
+        let early = match opened {
+            // A connection that was accepted early is still here.
+            Some(_) => EarlyCall::Wait,
+            None => early_call(self.access.as_deref(), &self.metrics, &request),
+        };
+        let mut answer = match early {
+            EarlyCall::Answer(answer) => answer,
+            EarlyCall::Wait => self.opening.opened().await.call(request).await,
+            EarlyCall::WaitOr(refusal) => {
+                let opened = async { Some(self.opening.opened().await) };
+                let too_long = async {
+                    sleep(HOLD_MAX).await;
+                    None
+                };
+                match opened.or(too_long).await {
+                    Some(api) => api.call(request).await,
+                    None => refusal,
+                }
+            }
+        };
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        answer
+    }
+}
