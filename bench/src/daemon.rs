@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::http::Connection;
 use crate::interrupt;
 
 mod config;
@@ -109,14 +110,14 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts a daemon with the reference's command line and waits until it accepts connections.
+    /// Starts a daemon with the reference's command line and waits until it accepts connections; ours has then loaded its data.
     ///
     /// # Errors
     /// See [`DaemonError`].
     pub fn start(start: Start<'_>) -> Result<Self, DaemonError> {
         let [addr, tcp_addr] = free_addrs()?;
         let tcp_addr = start.tcp.then_some(tcp_addr);
-        Self::launch(start.scratch_parent, addr, tcp_addr, |scratch| {
+        let daemon = Self::launch(start.scratch_parent, addr, tcp_addr, |scratch| {
             let config_path = scratch.join("config.json");
             let config = config::config(&start, scratch, addr, tcp_addr);
             fs::write(&config_path, format!("{config:#}\n")).map_err(prepare("writing the configuration"))?;
@@ -125,7 +126,21 @@ impl Daemon {
             let mut command = Command::new(binary);
             command.arg("-config").arg(config_path).args(["-loglevel", "warn"]);
             Ok(command)
-        })
+        })?;
+        // Until then ours answers 503, and closes every connection with its first answer.
+        let request = b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n";
+        let is_loading = || {
+            let answer = Connection::open(addr).and_then(|mut connection| connection.exchange(request));
+            answer.is_ok_and(|answer| answer.status == 503)
+        };
+        let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
+        while is_loading() {
+            if Instant::now() > deadline {
+                return Err(DaemonError::Deaf { addr, log: daemon.log() });
+            }
+            thread::sleep(LOOK);
+        }
+        Ok(daemon)
     }
 
     /// Starts any server in a scratch directory and waits until it accepts connections on both addresses.

@@ -380,7 +380,6 @@ impl Daemon {
             let main = move || run_core(start, None);
             threads.push(runtime::start_core(index, cpu, &format!("core-{index}"), main)?);
         }
-        tracing::info!("{cores_count} cores are running");
         Ok(threads)
     }
 }

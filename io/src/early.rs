@@ -5,8 +5,11 @@
 //! drops what is answered with 503, but sends again what times out. Everything else waits for a moment, for most starts are
 //! short, and is answered with 503 then. Every answer closes its connection, so that clients spread over the cores again; no
 //! connection is lost, for what is not accepted yet waits in the sockets for the cores. Raw TCP waits there from the beginning.
+//!
+//! The cores accept nothing before this has stopped to: who was answered by the API once comes to a core from then on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,7 +28,8 @@ use crate::front::{Front, connections_max};
 use crate::listen::http::Service;
 use crate::listen::tls::Tls;
 use crate::metrics::daemon::DaemonMetrics;
-use crate::runtime::{Listener, StopFlag, next_tick, sleep};
+use crate::recover::Loading;
+use crate::runtime::{AcceptLoop, Listener, StopFlag, next_tick, sleep};
 use crate::settings::Settings;
 use crate::start::CoreStart;
 
@@ -50,6 +54,7 @@ pub(crate) struct Early {
     pub(crate) front: Front,
     opening: Rc<Opening>,
     stop_accepting: StopFlag,
+    accepting: Vec<AcceptLoop>,
 }
 
 impl EarlyStart {
@@ -63,14 +68,17 @@ impl EarlyStart {
         let service =
             Rc::new(EarlyService { access: front.access.clone(), metrics, opening: Rc::clone(&opening) });
         let stop_accepting = StopFlag::new();
-        for listener in listeners {
-            front.serve_http(listener, Rc::clone(&service), &settings, &stop_accepting, &stop);
-        }
+        let accepting = listeners
+            .into_iter()
+            .map(|listener| {
+                front.serve_http(listener, Rc::clone(&service), &settings, &stop_accepting, &stop)
+            })
+            .collect();
         loop {
             match start.try_recv() {
                 Ok(start) => {
                     front.connections.set_connections_max(connections_max(&settings, cores));
-                    return Some((start, Early { front, opening, stop_accepting }));
+                    return Some((start, Early { front, opening, stop_accepting, accepting }));
                 }
                 Err(TryRecvError::Disconnected) => return None,
                 Err(TryRecvError::Empty) => next_tick().await,
@@ -80,10 +88,14 @@ impl EarlyStart {
 }
 
 impl Early {
-    /// The core runs: `api` answers what waited, and the sockets are left to the cores.
-    pub(crate) fn open(&self, api: Rc<Api>) {
-        self.opening.open(api);
+    /// The core runs: the sockets are left to the cores, recovery is over, and `api` answers what waited.
+    pub(crate) async fn hand_over(self, api: Rc<Api>, loading: &Loading) {
         self.stop_accepting.set();
+        for accepting in &self.accepting {
+            accepting.ended().await;
+        }
+        loading.end();
+        self.opening.open(api);
     }
 }
 
@@ -91,28 +103,41 @@ impl Early {
 #[derive(Default)]
 struct Opening {
     api: RefCell<Option<Rc<Api>>>,
-    waiting: RefCell<Vec<Waker>>,
+    /// By number, so that who waits no longer is forgotten: recovery may take long.
+    waiting: RefCell<BTreeMap<u64, Waker>>,
+    next_number: Cell<u64>,
 }
 
 impl Opening {
     fn open(&self, api: Rc<Api>) {
         *self.api.borrow_mut() = Some(api);
-        self.waiting.borrow_mut().drain(..).for_each(Waker::wake);
+        std::mem::take(&mut *self.waiting.borrow_mut()).into_values().for_each(Waker::wake);
     }
 
     async fn opened(&self) -> Rc<Api> {
+        let number = self.next_number.get();
+        self.next_number.set(number + 1);
+        let place = Place { opening: self, number };
         poll_fn(|context| {
             if let Some(api) = &*self.api.borrow() {
                 return Poll::Ready(Rc::clone(api));
             }
-            let mut waiting = self.waiting.borrow_mut();
-            // A connection is looked at several times; the last waker is its own when nothing else came between.
-            if !waiting.last().is_some_and(|waker| waker.will_wake(context.waker())) {
-                waiting.push(context.waker().clone());
-            }
+            self.waiting.borrow_mut().insert(place.number, context.waker().clone());
             Poll::Pending
         })
         .await
+    }
+}
+
+/// One who waits.
+struct Place<'a> {
+    opening: &'a Opening,
+    number: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.opening.waiting.borrow_mut().remove(&self.number);
     }
 }
 

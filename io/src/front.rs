@@ -12,7 +12,7 @@ use crate::listen::http::{self, HttpLimits, Service};
 use crate::listen::tcp;
 use crate::listen::tls::{self, HandshakeError, Handshakes, Inner, Tls};
 use crate::metrics::core_metrics::CoreMetrics;
-use crate::runtime::{self, Listener, StopFlag, Stream};
+use crate::runtime::{self, AcceptLoop, Listener, StopFlag, Stream};
 use crate::settings::Settings;
 
 /// From the first to the last byte of a request's head.
@@ -59,7 +59,7 @@ impl Front {
         settings: &Settings,
         stop_accepting: &StopFlag,
         stop: &StopFlag,
-    ) {
+    ) -> AcceptLoop {
         let limits = Rc::new(HttpLimits {
             header_bytes_max: settings.main.header_bytes_max as usize,
             idle_timeout: settings.main.idle_timeout,
@@ -84,7 +84,7 @@ impl Front {
                 }
             });
         };
-        listener.accept_loop(on_connection, stop_accepting.clone());
+        listener.accept_loop(on_connection, stop_accepting.clone())
     }
 
     /// Serves raw line protocol until `stop` is raised.

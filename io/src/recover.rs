@@ -50,7 +50,7 @@ impl Default for Loading {
 }
 
 impl Loading {
-    /// Whether everything is loaded.
+    /// Whether everything is loaded and the API takes requests.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
@@ -94,7 +94,8 @@ impl Loading {
         self.samples.fetch_add(samples, Ordering::Relaxed);
     }
 
-    fn end(&self) {
+    /// The first core takes requests.
+    pub(crate) fn end(&self) {
         let took_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.took_ns.store(took_ns, Ordering::Relaxed);
         self.is_over.store(true, Ordering::Release);
@@ -128,7 +129,6 @@ pub fn load(
         .map_err(|(path, error)| format!("cannot read {}: {error}", path.display()))?;
     loading.planned_bytes.store(found.bytes(), Ordering::Relaxed);
     let loaded = run_threads(&found, cores, loading);
-    loading.end();
     let samples: u64 = loaded.iter().map(|core| core.recovered.samples).sum();
     let unconfigured: u64 = loaded.iter().map(|core| core.recovered.unconfigured).sum();
     if samples > 0 {
@@ -148,13 +148,11 @@ fn run_threads(found: &Found, cores: usize, loading: &Loading) -> Vec<LoadedCore
         let loaders: Vec<_> =
             (0..cores).map(|core| scope.spawn(move || found.load_core(&RealFiles, core, count))).collect();
         let progress = scope.spawn(|| show(loading, &are_loaded));
-        let loaded = loaders
-            .into_iter()
-            .map(|loader| loader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect();
+        // All of them before a panic goes on: the scope waits for the thread that shows progress.
+        let loaded: Vec<_> = loaders.into_iter().map(thread::ScopedJoinHandle::join).collect();
         are_loaded.store(true, Ordering::Release);
         progress.thread().unpark();
-        loaded
+        loaded.into_iter().map(|core| core.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
 }
 

@@ -107,11 +107,17 @@ impl CoreStart {
             None => Front::new(&settings, cores, tls, &stop),
         };
         let connections = Rc::clone(&front.connections);
+        let loading = Arc::clone(&metrics.loading);
         let api = Rc::new(Api::new(Rc::clone(&core), front.access.clone(), metrics));
-        front.serve_http(listeners.http, Rc::clone(&api), &settings, &stop, &stop);
         if let Some(early) = early {
-            early.open(api);
+            early.hand_over(Rc::clone(&api), &loading).await;
+            tracing::info!("{cores} cores are running");
         }
+        // The other cores accept nothing before.
+        while !loading.is_over() {
+            runtime::next_tick().await;
+        }
+        front.serve_http(listeners.http, api, &settings, &stop, &stop);
         if let Some(listener) = listeners.tcp {
             front.serve_tcp(listener, &core, &settings, &stop);
         }

@@ -94,8 +94,9 @@ fn counters_agree_with_what_was_sent() {
     }
     assert_eq!(grown("cc_metric_store_query_duration_seconds_count"), 2.0);
     assert_eq!(grown("cc_metric_store_write_duration_seconds_count"), 3.0);
-    // Ten hosts with cpu_load, two with mem_used, five with mem_bw.
-    assert_eq!((after.sum("cc_metric_store_series"), after.sum("cc_metric_store_hosts")), (17.0, 10.0));
+    // Ten hosts with cpu_load, two with mem_used, five with mem_bw; and of `h`, which has no data, the two series whose lines
+    // were rejected for their value or time.
+    assert_eq!((after.sum("cc_metric_store_series"), after.sum("cc_metric_store_hosts")), (19.0, 10.0));
     for name in [
         "cc_metric_store_log_written_bytes_total",
         "cc_metric_store_log_commits_total",

@@ -20,27 +20,27 @@ struct SilentBackend(TcpListener);
 
 impl SilentBackend {
     fn start() -> (Self, u16) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = listener.local_addr().expect("it has an address").port();
         (Self(listener), port)
     }
 
     fn answer(self) {
-        let (stream, _) = self.0.accept().unwrap();
+        let (stream, _) = self.0.accept().expect("the daemon asks");
         let mut reader = BufReader::new(stream);
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            assert!(reader.read_line(&mut head).unwrap() > 0);
+            assert!(reader.read_line(&mut head).expect("a request comes") > 0);
         }
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
-        reader.into_inner().write_all(answer).unwrap();
+        reader.into_inner().write_all(answer).expect("the daemon takes the answer");
     }
 }
 
 #[test]
 fn while_loading_probes_are_answered_writes_wait_and_the_rest_is_refused() {
     let (backend, backend_port) = SilentBackend::start();
-    let daemon = Daemon::start_with(|config| {
+    let daemon = Daemon::start_early(|config| {
         config["metric-store"]["cores"] = json!(2);
         config["main"]["backend-url"] = json!(format!("http://127.0.0.1:{backend_port}"));
     });
@@ -94,7 +94,7 @@ fn while_loading_probes_are_answered_writes_wait_and_the_rest_is_refused() {
 #[test]
 fn writes_that_waited_are_in_the_last_checkpoint_of_a_stop() {
     let (backend, backend_port) = SilentBackend::start();
-    let mut daemon = Daemon::start_with(|config| {
+    let mut daemon = Daemon::start_early(|config| {
         config["metric-store"]["wal"] = json!({"sync": "off"});
         config["main"]["backend-url"] = json!(format!("http://127.0.0.1:{backend_port}"));
     });

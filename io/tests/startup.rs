@@ -154,10 +154,11 @@ fn without_any_configuration_file_it_serves_on_the_default_port() {
     let listens =
         eventually(Duration::from_secs(20), || TcpStream::connect(("127.0.0.1", DEFAULT_PORT)).is_ok());
     let answer = listens.then(|| {
-        let mut client = Client::connect(DEFAULT_PORT);
-        client.request("POST", "/api/write", &[], b"cpu_load,cluster=c,hostname=h value=1 1700000040\n").unwrap();
+        // A connection each: what is answered while the daemon starts closes its connection.
+        let request = |method, path, body: &[u8]| Client::connect(DEFAULT_PORT).request(method, path, &[], body).unwrap();
+        request("POST", "/api/write", b"cpu_load,cluster=c,hostname=h value=1 1700000040\n");
         let query = br#"{"cluster":"c","from":1700000040,"to":1700000100,"queries":[{"metric":"cpu_load","host":"h"}]}"#;
-        client.request("GET", "/api/query", &[], query).unwrap()
+        request("GET", "/api/query", query)
     });
     child.kill().unwrap();
     child.wait().unwrap();

@@ -106,6 +106,8 @@ fn wait_for_answer(daemon: &Daemon, began: Instant) -> io::Result<()> {
         let answer =
             Connection::open(daemon.addr).and_then(|mut connection| connection.exchange(request.as_bytes()));
         match answer {
+            // Not yet.
+            Ok(answer) if answer.status == 503 && began.elapsed() < START_MAX => {}
             // An empty query is refused, which is an answer.
             Ok(_) => return Ok(()),
             Err(error) if began.elapsed() > START_MAX => return Err(error),

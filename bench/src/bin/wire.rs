@@ -199,14 +199,20 @@ fn connect(
     addr: SocketAddr,
     tls: Option<Arc<ClientConfig>>,
 ) -> Result<Connection<Box<dyn Wire + Send>>, Box<dyn Error>> {
-    let socket = http::connect(addr)?;
-    Ok(Connection::over(match tls {
-        None => Box::new(socket),
-        Some(config) => {
-            let client = ClientConnection::new(config, ServerName::try_from("localhost")?)?;
-            Box::new(StreamOwned::new(client, socket))
+    loop {
+        let socket = http::connect(addr)?;
+        let mut connection = Connection::<Box<dyn Wire + Send>>::over(match &tls {
+            None => Box::new(socket),
+            Some(config) => {
+                let client = ClientConnection::new(Arc::clone(config), ServerName::try_from("localhost")?)?;
+                Box::new(StreamOwned::new(client, socket))
+            }
+        });
+        // While it starts, the daemon closes every connection with its first answer.
+        if !connection.exchange(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n")?.closes {
+            return Ok(connection);
         }
-    }))
+    }
 }
 
 /// CPU time of the daemon's threads; none of them ends meanwhile.

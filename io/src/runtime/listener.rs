@@ -11,17 +11,19 @@
 //! non-blocking, the ring only tells when it is readable — a wait that can be dropped and loses nothing.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     io,
     net::{Shutdown, SocketAddr},
     pin::Pin,
+    rc::Rc,
     time::Duration,
 };
 
 use futures_lite::{AsyncRead, FutureExt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::{StopFlag, Stream, now_ms, sleep, spawn, yield_if_needed};
+use super::{StopFlag, Stream, next_tick, now_ms, sleep, spawn, yield_if_needed};
 use crate::telemetry::{RateLimit, WARN_INTERVAL};
 
 /// Connections that the kernel completes before they are accepted.
@@ -36,6 +38,21 @@ pub struct Listener {
     local: SocketAddr,
     /// Another one goes on listening when this one ends.
     is_duplicate: bool,
+}
+
+/// Accepting, in a task of its own.
+#[derive(Debug, Default)]
+pub struct AcceptLoop {
+    has_ended: Rc<Cell<bool>>,
+}
+
+impl AcceptLoop {
+    /// Resolves once no further connection is handed over; looks at every tick.
+    pub async fn ended(&self) {
+        while !self.has_ended.get() {
+            next_tick().await;
+        }
+    }
 }
 
 impl Listener {
@@ -97,7 +114,13 @@ impl Listener {
     ///
     /// # Panics
     /// On a thread without executor.
-    pub fn accept_loop(self, on_connection: impl Fn(Stream, Option<SocketAddr>) + 'static, stop: StopFlag) {
+    pub fn accept_loop(
+        self,
+        on_connection: impl Fn(Stream, Option<SocketAddr>) + 'static,
+        stop: StopFlag,
+    ) -> AcceptLoop {
+        let accepting = AcceptLoop::default();
+        let has_ended = Rc::clone(&accepting.has_ended);
         spawn("accept", async move {
             let warn_rate = RateLimit::new(WARN_INTERVAL);
             loop {
@@ -127,7 +150,9 @@ impl Listener {
             if !self.is_duplicate {
                 let _ = self.socket.shutdown(Shutdown::Both);
             }
+            has_ended.set(true);
         });
+        accepting
     }
 
     /// Accepts until nothing is left.

@@ -24,7 +24,7 @@ pub use file::{
     OutputFile, SegmentFile, create_directory, entries, read_dir, read_dir_with_ages, read_file, remove,
     remove_directory, rename, run_aside, sync_directory, write_file,
 };
-pub use listener::Listener;
+pub use listener::{AcceptLoop, Listener};
 pub use probe::{ProbeError, probe};
 pub use stop::StopFlag;
 pub use stream::Stream;

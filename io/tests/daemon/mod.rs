@@ -13,7 +13,7 @@ pub(crate) mod random;
 pub(crate) mod scenario;
 pub(crate) mod tls;
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -32,6 +32,10 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_cc-metric-store");
 
 /// How long a daemon may take until it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// What a daemon logs once it listens; it closes connections with their first answer until it runs.
+const LISTENING: &str = "HTTP on ";
+/// What a daemon logs once everything is loaded.
+const RUNNING: &str = " cores are running";
 /// How long a process that is expected to end by itself may take.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Between two looks at a process or a port, for which there is no event to wait for.
@@ -64,13 +68,24 @@ impl Daemon {
     /// Starts a daemon whose scratch directory and configuration were changed by `change` first.
     #[track_caller]
     pub(crate) fn start_on(change: impl Fn(&Path, &mut Value)) -> Self {
+        Self::start_until(RUNNING, change)
+    }
+
+    /// The same, but does not wait until the data is loaded.
+    #[track_caller]
+    pub(crate) fn start_early(change: impl Fn(&mut Value)) -> Self {
+        Self::start_until(LISTENING, |_, config| change(config))
+    }
+
+    #[track_caller]
+    fn start_until(logged: &str, change: impl Fn(&Path, &mut Value)) -> Self {
         let mut said = String::new();
         for _ in 0..START_ATTEMPTS_MAX {
             let directory = tempfile::tempdir().expect("a scratch directory can be made");
             let port = free_port();
             let mut config = default_config(directory.path(), port);
             change(directory.path(), &mut config);
-            match launch(directory.path(), &config, port) {
+            match launch(directory.path(), &config, logged) {
                 Ok((child, log)) => return Self { directory, config, port, child, log },
                 Err(text) => said = text,
             }
@@ -86,7 +101,7 @@ impl Daemon {
         // then a connection succeeds and is reset.
         let is_refused = || TcpStream::connect(("127.0.0.1", self.port)).is_err();
         assert!(eventually(START_TIMEOUT, is_refused), "something else listens on {}", self.port);
-        let (child, log) = launch(self.directory.path(), &self.config, self.port)
+        let (child, log) = launch(self.directory.path(), &self.config, RUNNING)
             .unwrap_or_else(|said| panic!("restart: {said}"));
         self.child = child;
         self.log = log;
@@ -352,7 +367,8 @@ pub(crate) fn eventually(timeout: Duration, mut condition: impl FnMut() -> bool)
     true
 }
 
-fn launch(directory: &Path, config: &Value, port: u16) -> Result<(Child, Log), String> {
+/// Starts a daemon and waits until it has `logged` that.
+fn launch(directory: &Path, config: &Value, logged: &str) -> Result<(Child, Log), String> {
     let config_path = write_config(directory, config);
     let mut child = Command::new(BINARY)
         .arg("-config")
@@ -366,23 +382,16 @@ fn launch(directory: &Path, config: &Value, port: u16) -> Result<(Child, Log), S
         .expect("the binary runs");
     let log = Log::read(child.stderr.take().expect("stderr is piped"));
     let mut ended = false;
-    let listens = eventually(START_TIMEOUT, || {
+    let has_logged = eventually(START_TIMEOUT, || {
         ended = child.try_wait().expect("the child can be waited for").is_some();
-        ended || answers(port)
+        ended || log.text().contains(logged)
     });
-    if listens && !ended {
+    if has_logged && !ended {
         return Ok((child, log));
     }
     let _ = child.kill();
     let status = child.wait().expect("the child can be waited for");
     Err(format!("{status}\n{}", log.finish()))
-}
-
-/// Whether a request is answered: the daemon listens before it has loaded its data.
-fn answers(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
-    let is_sent = stream.write_all(b"GET / HTTP/1.0\r\n\r\n").is_ok();
-    is_sent && stream.set_read_timeout(Some(START_TIMEOUT)).is_ok() && stream.read_exact(&mut [0]).is_ok()
 }
 
 fn wait_for_exit(child: &mut Child) -> Option<ExitStatus> {

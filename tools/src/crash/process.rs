@@ -37,10 +37,10 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Starts it with so many cores and waits until it listens.
+    /// Starts it with so many cores and waits until it has loaded its data: before that, every answer closes its connection.
     ///
     /// # Errors
-    /// It ends or does not listen in time; the text names its log.
+    /// It ends or is not ready in time; the text names its log.
     pub fn start(&self, cores: usize) -> io::Result<Process> {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let config = self.directory.join("config.json");
@@ -58,7 +58,7 @@ impl Setting {
             .spawn()?;
         let mut process = Process { child, port };
         let deadline = Instant::now() + START_TIMEOUT;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while !is_ready(port) {
             let ended = process.child.try_wait()?;
             if ended.is_some() || Instant::now() > deadline {
                 let text = format!("the daemon does not start ({ended:?}): see {}", log_path.display());
@@ -179,6 +179,16 @@ impl Writer {
         io::copy(&mut self.stream.by_ref().take(body_bytes), &mut io::sink())?;
         status.ok_or_else(|| io::Error::other("an answer without a status"))
     }
+}
+
+/// Whether `/ready` is answered with 200.
+fn is_ready(port: u16) -> bool {
+    let mut answer = [0; 12];
+    let asked = connect(port).and_then(|mut stream| {
+        stream.write_all(b"GET /ready HTTP/1.0\r\n\r\n")?;
+        stream.read_exact(&mut answer)
+    });
+    asked.is_ok() && answer.ends_with(b" 200")
 }
 
 fn connect(port: u16) -> io::Result<TcpStream> {
