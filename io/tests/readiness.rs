@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use daemon::prometheus::Page;
-use daemon::{BINARY, Daemon, default_config, eventually, free_port, write_config};
+use daemon::{BINARY, Daemon, Killed, default_config, eventually, free_port, write_config};
 use serde_json::json;
 
 const TIME: i64 = 1_700_000_040;
@@ -121,13 +121,14 @@ fn systemd_is_told_and_its_watchdog_pinged() {
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let port = free_port();
     write_config(directory.path(), &default_config(directory.path(), port));
-    let mut child = Command::new(BINARY)
+    let child = Command::new(BINARY)
         .current_dir(&directory)
         .env("NOTIFY_SOCKET", &socket_path)
         .env("WATCHDOG_USEC", "400000")
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let mut daemon = Killed(child);
     let receive = || {
         let mut bytes = [0; 1024];
         let length = socket.recv(&mut bytes).expect("systemd is told something");
@@ -141,10 +142,10 @@ fn systemd_is_told_and_its_watchdog_pinged() {
     }
     let took = began.elapsed();
     assert!(took < Duration::from_secs(2), "five pings of 0.1 s each took {took:?}");
-    let stop = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    let stop = Command::new("kill").arg(daemon.0.id().to_string()).status().unwrap();
     assert!(stop.success());
     let stopping = || (0..1000).map(|_| receive()).find(|text| text.starts_with("STOPPING=1"));
     assert!(stopping().is_some());
-    assert!(eventually(Duration::from_secs(20), || child.try_wait().unwrap().is_some()));
+    assert!(eventually(Duration::from_secs(20), || daemon.0.try_wait().unwrap().is_some()));
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
 }

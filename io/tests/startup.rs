@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use daemon::http::Client;
-use daemon::{BINARY, Daemon, Finished, default_config, eventually, free_port, run, write_config};
+use daemon::{BINARY, Daemon, Finished, Killed, default_config, eventually, free_port, run, write_config};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
@@ -150,7 +150,8 @@ fn without_any_configuration_file_it_serves_on_the_default_port() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let mut child = Command::new(BINARY).current_dir(&directory).stderr(Stdio::null()).spawn().unwrap();
+    let child = Command::new(BINARY).current_dir(&directory).stderr(Stdio::null()).spawn().unwrap();
+    let daemon = Killed(child);
     let listens =
         eventually(Duration::from_secs(20), || TcpStream::connect(("127.0.0.1", DEFAULT_PORT)).is_ok());
     let answer = listens.then(|| {
@@ -160,8 +161,7 @@ fn without_any_configuration_file_it_serves_on_the_default_port() {
         let query = br#"{"cluster":"c","from":1700000040,"to":1700000100,"queries":[{"metric":"cpu_load","host":"h"}]}"#;
         request("GET", "/api/query", query)
     });
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(daemon);
     let answer = answer.expect("it listens on the default port");
     assert_eq!(answer.json()["results"][0][0]["data"], json!([1.0]), "cpu_load is a metric of the default");
 }

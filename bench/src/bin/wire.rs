@@ -155,7 +155,7 @@ fn run(binary: &str, site: &Site, timeline: Timeline, rounds: u32, way: Way) -> 
         tcp: false,
     })?;
     let addr = daemon.addr;
-    let open = || connect(addr, (way == Way::Tls).then(|| Arc::clone(&config)));
+    let open = || connect(addr, (way == Way::Tls).then_some(&config));
 
     let mut bodies: Vec<Body> =
         (0..site.hosts()).map(|host| Body::new(site, host, |_| String::new())).collect();
@@ -197,11 +197,11 @@ fn run(binary: &str, site: &Site, timeline: Timeline, rounds: u32, way: Way) -> 
 
 fn connect(
     addr: SocketAddr,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<&Arc<ClientConfig>>,
 ) -> Result<Connection<Box<dyn Wire + Send>>, Box<dyn Error>> {
     loop {
         let socket = http::connect(addr)?;
-        let mut connection = Connection::<Box<dyn Wire + Send>>::over(match &tls {
+        let mut connection = Connection::<Box<dyn Wire + Send>>::over(match tls {
             None => Box::new(socket),
             Some(config) => {
                 let client = ClientConnection::new(Arc::clone(config), ServerName::try_from("localhost")?)?;

@@ -263,6 +263,17 @@ impl Drop for Daemon {
     }
 }
 
+/// A process that ends with its test: one that is left behind holds the test's output open.
+pub(crate) struct Killed(pub(crate) Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// What a finished command left behind.
 #[derive(Debug)]
 pub(crate) struct Finished {
