@@ -24,7 +24,7 @@ use hyper::header::{CONNECTION, HeaderValue};
 
 use crate::access::Access;
 use crate::api::{Api, ApiResponse, EarlyCall, early_call};
-use crate::front::{Front, connections_max};
+use crate::front::{Front, HttpDoor, connections_max};
 use crate::listen::http::Service;
 use crate::listen::tls::Tls;
 use crate::metrics::daemon::DaemonMetrics;
@@ -68,12 +68,9 @@ impl EarlyStart {
         let service =
             Rc::new(EarlyService { access: front.access.clone(), metrics, opening: Rc::clone(&opening) });
         let stop_accepting = StopFlag::new();
-        let accepting = listeners
-            .into_iter()
-            .map(|listener| {
-                front.serve_http(listener, Rc::clone(&service), &settings, &stop_accepting, &stop)
-            })
-            .collect();
+        let door = HttpDoor::new(&front, service, None, &settings, &stop);
+        let accepting =
+            listeners.into_iter().map(|listener| door.accept(listener, &stop_accepting)).collect();
         loop {
             match start.try_recv() {
                 Ok(start) => {

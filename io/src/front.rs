@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use crate::access::Access;
 use crate::core::Core;
-use crate::listen::connections::{ConnectionLimits, ConnectionTable};
+use crate::listen::connections::{ConnectionHandle, ConnectionLimits, ConnectionTable};
 use crate::listen::http::{self, HttpLimits, Service};
-use crate::listen::tcp;
+use crate::listen::newcomer::{Protocol, settle};
 use crate::listen::tls::{self, HandshakeError, Handshakes, Inner, Tls};
+use crate::listen::transport::Transport;
+use crate::listen::{placement, tcp};
 use crate::metrics::core_metrics::CoreMetrics;
 use crate::runtime::{self, AcceptLoop, Listener, StopFlag, Stream};
 use crate::settings::Settings;
@@ -51,67 +53,6 @@ impl Front {
         }
     }
 
-    /// Serves HTTP until `stop_accepting` is raised; connections that are open then end with `stop`.
-    pub fn serve_http<S: Service>(
-        &self,
-        listener: Listener,
-        service: Rc<S>,
-        settings: &Settings,
-        stop_accepting: &StopFlag,
-        stop: &StopFlag,
-    ) -> AcceptLoop {
-        let limits = Rc::new(HttpLimits {
-            header_bytes_max: settings.main.header_bytes_max as usize,
-            idle_timeout: settings.main.idle_timeout,
-            header_timeout: HEADER_TIMEOUT,
-            body_bytes_per_second_min: settings.main.body_bytes_per_second_min,
-        });
-        let (connections, handshakes) = (Rc::clone(&self.connections), self.handshakes.clone());
-        let stop = stop.clone();
-        let on_connection = move |stream: Stream, _| {
-            let Some(connection) = connections.register(&stream) else { return };
-            let (service, limits, stop) = (Rc::clone(&service), Rc::clone(&limits), stop.clone());
-            let Some(handshakes) = handshakes.clone() else {
-                return runtime::spawn("http connection", async move {
-                    http::serve(stream, service, &limits, connection, stop).await;
-                });
-            };
-            runtime::spawn("https connection", async move {
-                match handshakes.shake(stream, Inner::Http, &connection).await {
-                    Ok(stream) => http::serve(stream, service, &limits, connection, stop).await,
-                    Err((socket, HandshakeError::PlainText)) => tls::answer_plain_text(socket).await,
-                    Err(_) => {}
-                }
-            });
-        };
-        listener.accept_loop(on_connection, stop_accepting.clone())
-    }
-
-    /// Serves raw line protocol until `stop` is raised.
-    pub fn serve_tcp(&self, listener: Listener, core: &Rc<Core>, settings: &Settings, stop: &StopFlag) {
-        let cluster: Rc<str> = settings.main.tcp_cluster.as_deref().unwrap_or_default().into();
-        let (front, core) = (self.clone(), Rc::clone(core));
-        let on_connection = move |stream: Stream, _| {
-            let Some(connection) = front.connections.register(&stream) else {
-                return tcp::reset(&stream, "too many connections");
-            };
-            let (core, cluster, access) = (Rc::clone(&core), Rc::clone(&cluster), front.access.clone());
-            let Some(handshakes) = front.handshakes.clone() else {
-                return runtime::spawn(
-                    "tcp connection",
-                    tcp::serve(stream, core, cluster, access, connection),
-                );
-            };
-            runtime::spawn("tcp connection over TLS", async move {
-                match handshakes.shake(stream, Inner::Lines, &connection).await {
-                    Ok(stream) => tcp::serve(stream, core, cluster, access, connection).await,
-                    Err((socket, error)) => tcp::reset(&socket, error),
-                }
-            });
-        };
-        listener.accept_loop(on_connection, stop.clone());
-    }
-
     /// Fills in what `/metrics` shows of connections.
     pub fn measure(&self, metrics: &mut CoreMetrics) {
         let counts = &mut metrics.connections;
@@ -127,6 +68,152 @@ impl Front {
             counts.handshakes_refused = handshakes.refused();
         }
     }
+}
+
+/// Where HTTP comes in.
+#[derive(Debug)]
+pub struct HttpDoor<S> {
+    front: Front,
+    service: Rc<S>,
+    limits: HttpLimits,
+    /// Open connections end with it.
+    stop: StopFlag,
+    /// New connections go to the core their lines belong to, if this one has begun its work.
+    core: Option<Rc<Core>>,
+}
+
+impl<S: Service> HttpDoor<S> {
+    /// That of one core.
+    #[must_use]
+    pub fn new(
+        front: &Front,
+        service: Rc<S>,
+        core: Option<&Rc<Core>>,
+        settings: &Settings,
+        stop: &StopFlag,
+    ) -> Rc<Self> {
+        let limits = HttpLimits {
+            header_bytes_max: settings.main.header_bytes_max as usize,
+            idle_timeout: settings.main.idle_timeout,
+            header_timeout: HEADER_TIMEOUT,
+            body_bytes_per_second_min: settings.main.body_bytes_per_second_min,
+        };
+        let (front, core) = (front.clone(), core.cloned());
+        Rc::new(Self { front, service, limits, stop: stop.clone(), core })
+    }
+
+    /// Accepts until `stop_accepting` is raised.
+    pub fn accept(self: &Rc<Self>, listener: Listener, stop_accepting: &StopFlag) -> AcceptLoop {
+        let door = Rc::clone(self);
+        listener.accept_loop(move |stream, _| door.take_in(stream, true), stop_accepting.clone())
+    }
+
+    fn take_in(self: &Rc<Self>, stream: Stream, may_move: bool) {
+        let Some(connection) = self.front.connections.register(&stream) else { return };
+        let door = Rc::clone(self);
+        if let Some(handshakes) = self.front.handshakes.clone() {
+            return runtime::spawn("https connection", async move {
+                match handshakes.shake(stream, Inner::Http, &connection).await {
+                    Ok(stream) => door.serve(stream, connection).await,
+                    Err((socket, HandshakeError::PlainText)) => tls::answer_plain_text(socket).await,
+                    Err(_) => {}
+                }
+            });
+        }
+        runtime::spawn("http connection", async move {
+            let mut stream = Some(stream);
+            if may_move
+                && let Some(core) = &door.core
+                && let Some(newcomer) = stream.take()
+            {
+                let place = |bytes: &[u8]| placement::of_request(bytes, core.cores());
+                stream = settle(newcomer, core, Protocol::Http, &connection, place).await;
+            }
+            if let Some(stream) = stream {
+                door.serve(stream, connection).await;
+            }
+        });
+    }
+
+    async fn serve(&self, stream: impl Transport, connection: ConnectionHandle) {
+        http::serve(stream, Rc::clone(&self.service), &self.limits, connection, self.stop.clone()).await;
+    }
+}
+
+/// Where raw line protocol comes in.
+#[derive(Debug)]
+pub struct LinesDoor {
+    front: Front,
+    core: Rc<Core>,
+    cluster_default: Rc<str>,
+}
+
+impl LinesDoor {
+    /// That of one core.
+    #[must_use]
+    pub fn new(front: &Front, core: &Rc<Core>, settings: &Settings) -> Rc<Self> {
+        let cluster_default = settings.main.tcp_cluster.as_deref().unwrap_or_default().into();
+        Rc::new(Self { front: front.clone(), core: Rc::clone(core), cluster_default })
+    }
+
+    /// Accepts until `stop` is raised.
+    pub fn accept(self: &Rc<Self>, listener: Listener, stop: &StopFlag) {
+        let door = Rc::clone(self);
+        listener.accept_loop(move |stream, _| door.take_in(stream, true), stop.clone());
+    }
+
+    fn take_in(self: &Rc<Self>, stream: Stream, may_move: bool) {
+        let Some(connection) = self.front.connections.register(&stream) else {
+            return tcp::reset(&stream, "too many connections");
+        };
+        let door = Rc::clone(self);
+        if let Some(handshakes) = self.front.handshakes.clone() {
+            return runtime::spawn("tcp connection over TLS", async move {
+                match handshakes.shake(stream, Inner::Lines, &connection).await {
+                    Ok(stream) => door.serve(stream, connection).await,
+                    Err((socket, error)) => tcp::reset(&socket, error),
+                }
+            });
+        }
+        runtime::spawn("tcp connection", async move {
+            let mut stream = Some(stream);
+            if may_move && let Some(newcomer) = stream.take() {
+                let place =
+                    |bytes: &[u8]| placement::of_lines(bytes, &door.cluster_default, door.core.cores());
+                stream = settle(newcomer, &door.core, Protocol::Lines, &connection, place).await;
+            }
+            if let Some(stream) = stream {
+                door.serve(stream, connection).await;
+            }
+        });
+    }
+
+    async fn serve(&self, stream: impl Transport, connection: ConnectionHandle) {
+        let (core, cluster) = (Rc::clone(&self.core), Rc::clone(&self.cluster_default));
+        tcp::serve(stream, core, cluster, self.front.access.clone(), connection).await;
+    }
+}
+
+/// Takes in what other cores send here, for as long as the core runs.
+pub fn welcome<S: Service>(core: &Rc<Core>, http: Rc<HttpDoor<S>>, lines: Rc<LinesDoor>) {
+    let core = Rc::clone(core);
+    runtime::spawn("newcomers", async move {
+        loop {
+            let newcomer = core.newcomers.next().await;
+            let protocol = newcomer.protocol;
+            let stream = match newcomer.into_stream() {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::debug!("connection lost on its way to its core: {error}");
+                    continue;
+                }
+            };
+            match protocol {
+                Protocol::Http => http.take_in(stream, false),
+                Protocol::Lines => lines.take_in(stream, false),
+            }
+        }
+    });
 }
 
 /// One core's share of `main.max-connections`.

@@ -23,7 +23,7 @@ use crate::core::{
 };
 use crate::durable::RealPlatform;
 use crate::early::Early;
-use crate::front::Front;
+use crate::front::{self, Front, HttpDoor, LinesDoor};
 use crate::listen::nats::feed::{self, Feed};
 use crate::listen::tls::Tls;
 use crate::metrics::daemon::DaemonMetrics;
@@ -109,17 +109,20 @@ impl CoreStart {
         let connections = Rc::clone(&front.connections);
         let loading = Arc::clone(&metrics.loading);
         let api = Rc::new(Api::new(Rc::clone(&core), front.access.clone(), metrics));
+        let http = HttpDoor::new(&front, Rc::clone(&api), Some(&core), &settings, &stop);
+        let lines = LinesDoor::new(&front, &core, &settings);
+        front::welcome(&core, Rc::clone(&http), Rc::clone(&lines));
         if let Some(early) = early {
-            early.hand_over(Rc::clone(&api), &loading).await;
+            early.hand_over(api, &loading).await;
             tracing::info!("{cores} cores are running");
         }
         // The other cores accept nothing before.
         while !loading.is_over() {
             runtime::next_tick().await;
         }
-        front.serve_http(listeners.http, api, &settings, &stop, &stop);
+        http.accept(listeners.http, &stop);
         if let Some(listener) = listeners.tcp {
-            front.serve_tcp(listener, &core, &settings, &stop);
+            lines.accept(listener, &stop);
         }
         core.sources.add(move |metrics| front.measure(metrics));
         let fed = feed::start(&core, feed);

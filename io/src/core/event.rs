@@ -14,6 +14,7 @@ use engine::query::scatter::{CoreAnswer, Question, TooLarge};
 use engine::series::route::{Batch, Sample};
 use engine::series::tree::LevelId;
 
+use crate::listen::newcomer::Newcomer;
 use crate::metrics::core_metrics::CoreMetrics;
 
 /// Number of a call on the core that made it.
@@ -27,6 +28,8 @@ pub enum CoreEvent {
     Request(CallId, Request),
     /// The owner's reply, to the core that asked.
     Reply(CallId, Reply),
+    /// A connection whose lines belong here.
+    Newcomer(Newcomer),
 }
 
 /// What can be wanted.

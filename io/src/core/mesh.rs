@@ -155,7 +155,15 @@ impl Outgoing {
     /// # Panics
     /// If there is none: a bug, the caller awaited something in between.
     pub(crate) fn send_request(&self, core: usize, call: CallId, request: Request) {
-        let sent = self.senders.borrow_mut()[core].0.send(CoreEvent::Request(call, request));
+        self.send(core, CoreEvent::Request(call, request));
+    }
+
+    /// Sends what is not replied to, which must have [room](Self::room).
+    ///
+    /// # Panics
+    /// As [`send_request`](Self::send_request).
+    pub(crate) fn send(&self, core: usize, event: CoreEvent) {
+        let sent = self.senders.borrow_mut()[core].0.send(event);
         assert!(sent.is_ok(), "requests are sent when there is room");
         self.shared.ring(core);
     }

@@ -29,6 +29,7 @@ use engine::sync::countdown::Countdown;
 use self::calls::Calls;
 use self::event::CallId;
 use self::mesh::{CoreEnds, Outgoing};
+use crate::listen::newcomer::Newcomers;
 use crate::metrics::core_metrics::Sources;
 use crate::metrics::counters::Counters;
 use crate::telemetry::{RateLimit, WARN_INTERVAL};
@@ -58,6 +59,8 @@ pub struct Core {
     pub(crate) counters: Counters,
     /// Who else is asked for metrics.
     pub(crate) sources: Sources,
+    /// Connections that other cores sent here.
+    pub(crate) newcomers: Newcomers,
 }
 
 /// One limiter for each kind of warning that input can cause.
@@ -105,6 +108,7 @@ impl Core {
             series_max,
             counters: Counters::default(),
             sources: Sources::default(),
+            newcomers: Newcomers::default(),
         };
         (Rc::new(core), incoming)
     }

@@ -65,6 +65,7 @@ pub async fn run(
                 taken += 1;
                 match event {
                     CoreEvent::Reply(call, reply) => core.calls.reply(&core, call, from, reply),
+                    CoreEvent::Newcomer(newcomer) => core.newcomers.push(newcomer),
                     CoreEvent::Request(call, Request::Write(batch)) => {
                         journal.write(&mut shard, from, batch, (from, call));
                     }

@@ -3,6 +3,8 @@
 pub mod connections;
 pub mod http;
 pub mod nats;
+pub mod newcomer;
+pub mod placement;
 pub mod tcp;
 pub mod tls;
 pub mod transport;

@@ -87,6 +87,8 @@ pub struct CoreMetrics {
 pub struct ConnectionMetrics {
     /// Open now.
     pub open: u64,
+    /// Accepted here and sent to the core their lines belong to.
+    pub moved: u64,
     /// Refused, because there were too many.
     pub refused: u64,
     /// Closed because they stalled.
@@ -170,7 +172,7 @@ impl CoreMetrics {
             checkpoints_failed: checkpoints.failed.get(),
             checkpoint_took: Duration::from_nanos(checkpoints.took_ns.get()),
             checkpoint_age: Duration::from_nanos(now_ns().saturating_sub(checkpoints.last_ns.get())),
-            connections: ConnectionMetrics::default(),
+            connections: ConnectionMetrics { moved: counters.moved.get(), ..ConnectionMetrics::default() },
         };
         core.sources.0.borrow().iter().for_each(|source| source(&mut metrics));
         metrics

@@ -183,6 +183,8 @@ pub struct Counters {
     pub queries_too_large: Counter,
     /// Calls whose body was larger than a call takes.
     pub bodies_too_large: Counter,
+    /// Connections that were accepted here and sent to the core their lines belong to.
+    pub moved: Counter,
     /// Turns of the pump.
     pub turns: Counter,
     /// Messages it took.
@@ -203,6 +205,7 @@ impl Default for Counters {
             writes: Durations::default(),
             queries_too_large: Counter::default(),
             bodies_too_large: Counter::default(),
+            moved: Counter::default(),
             turns: Counter::default(),
             messages: Counter::default(),
             checkpoints: CheckpointCounters {

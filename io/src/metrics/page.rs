@@ -90,6 +90,12 @@ fn connections(cores: &[CoreMetrics], text: &mut Text) {
     );
     counter(
         text,
+        "cc_metric_store_connections_moved_total",
+        "New connections sent to the core that owns the host of their first line.",
+        |core| core.connections.moved,
+    );
+    counter(
+        text,
         "cc_metric_store_connections_refused_total",
         "Connections closed at once because of main.max-connections.",
         |core| core.connections.refused,

@@ -49,7 +49,10 @@ pub struct Stream {
 
 impl Stream {
     /// Makes an accepted socket one of this core.
-    pub(super) fn adopt(socket: socket2::Socket) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// The peer is gone.
+    pub(crate) fn adopt(socket: socket2::Socket) -> io::Result<Self> {
         // Answers are written whole; waiting for more to send only delays them.
         socket.set_nodelay(true)?;
         Ok(Self { socket: glommio::net::TcpStream::from(socket), activity: Rc::new(Activity::new()) })
@@ -65,6 +68,27 @@ impl Stream {
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.socket.peer_addr().ok()
+    }
+
+    /// The first bytes that can be read, as soon as there are any, at most `bytes_max`; none at the end of the peer's stream.
+    /// They are still to be read. May be dropped at any time.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub async fn peek(&self, bytes_max: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; bytes_max];
+        self.activity.read_waits();
+        let length = self.socket.peek(&mut bytes).await.map_err(io::Error::from)?;
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
+    /// The same connection for another core; this one is to be dropped.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn duplicate(&self) -> io::Result<socket2::Socket> {
+        socket2::SockRef::from(&self.socket).try_clone()
     }
 
     /// Reads at least one byte into `buffer`; 0 is the end of the peer's stream. May be dropped without losing bytes.

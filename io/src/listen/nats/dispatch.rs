@@ -7,15 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_nats::{Message, Subject};
 use bytes::Bytes;
-use engine::series::route::core_of;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::MESSAGE_OVERHEAD_BYTES;
 
+use crate::listen::placement::{self, Place};
+
 /// Budgets count in units of so many bytes.
 const UNIT_BYTES: usize = MESSAGE_OVERHEAD_BYTES;
-/// How far into a message its first host is looked for.
-const HEAD_BYTES_MAX: usize = 1024;
 
 /// A message on its way to a core.
 #[derive(Debug)]
@@ -107,10 +106,10 @@ impl Dispatch {
         reply: Option<Subject>,
         share: OwnedSemaphorePermit,
     ) -> Result<(), NoRoom> {
-        let core = first_host(&message.payload, cluster).map_or_else(
-            || self.next.fetch_add(1, Ordering::Relaxed) % self.cores.len(),
-            |(cluster, host)| core_of(cluster, host, self.cores.len()),
-        );
+        let core = match placement::of_lines(&message.payload, cluster, self.cores.len()) {
+            Place::Core(core) => core,
+            Place::Anywhere | Place::Unknown => self.next.fetch_add(1, Ordering::Relaxed) % self.cores.len(),
+        };
         let handed = Handed {
             payload: message.payload,
             cluster: Arc::clone(cluster),
@@ -136,24 +135,6 @@ fn units(message: &Message, bytes_max: usize) -> u32 {
     u32::try_from(bytes / UNIT_BYTES).expect("budgets have less than 2³² units")
 }
 
-/// Cluster and host of a message's first line, as far as a glance shows them.
-///
-/// A collector's message is of one host: decoded on the core that owns it, its samples need not cross again, and messages of
-/// one host are stored in the order in which they came. It is a guess; decoding is right on any core.
-fn first_host<'a>(payload: &'a [u8], cluster_default: &'a str) -> Option<(&'a str, &'a str)> {
-    let head = &payload[..payload.len().min(HEAD_BYTES_MAX)];
-    let end = head.iter().position(|byte| matches!(byte, b' ' | b'\n'))?;
-    let (mut cluster, mut host) = (cluster_default, None);
-    for tag in std::str::from_utf8(&head[..end]).ok()?.split(',').skip(1) {
-        match tag.split_once('=') {
-            Some(("cluster", name)) => cluster = name,
-            Some(("hostname" | "host", name)) => host = Some(name),
-            _ => {}
-        }
-    }
-    host.map(|host| (cluster, host))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,22 +146,6 @@ mod tests {
         let length = payload.len();
         let subject = Subject::from("s");
         Message { subject, reply: None, payload, headers: None, status: None, description: None, length }
-    }
-
-    #[test]
-    fn the_first_line_says_which_core() {
-        for (payload, expected) in [
-            ("a,cluster=c,hostname=h,type=node value=1", Some(("c", "h"))),
-            ("a,type=node,host=h value=1\n", Some(("d", "h"))),
-            ("a,hostname=h value=1\nb,hostname=i value=2\n", Some(("d", "h"))),
-            ("a value=1,hostname=h", None),
-            ("# a,hostname=h\n", None),
-            ("a,hostname=h", None),
-            ("", None),
-        ] {
-            assert_eq!(first_host(payload.as_bytes(), "d"), expected, "{payload}");
-        }
-        assert_eq!(first_host(b"a,hostname=\xff value=1", "d"), None);
     }
 
     #[test]
