@@ -55,6 +55,11 @@ const VALUES_AT_ONCE: usize = 64;
 /// comma, and what a store of eight bytes writes behind them.
 const SHORT_BYTES_MAX: usize = 16;
 
+/// Numbers whose digits before the point are nine at most, also when they are rounded.
+const SHORT_BOUND: f64 = 999_999_999.0;
+/// 2^52: a smaller number added to it is rounded to an integer, which is then the low bits of the sum.
+const ROUNDING: f64 = (1u64 << FRACTION_BITS) as f64;
+
 /// "000", "001", … "999" in the three low bytes.
 static TRIPLES: [u32; 1000] = {
     let mut triples = [0; 1000];
@@ -91,21 +96,19 @@ pub fn push_values(out: &mut Vec<u8>, values: &[f64]) {
     }
 }
 
-/// Writes a value below 10^9 and a comma at the beginning of `text`; returns how many bytes, `None` if it is none.
+/// Writes a value below [`SHORT_BOUND`] and a comma at the beginning of `text`; returns how many bytes, `None` if it is none.
 ///
 /// At most three digits are put together in one word, with all that follows.
 #[inline]
 fn write_short(text: &mut [u8], value: f64) -> Option<usize> {
     let text: &mut [u8; SHORT_BYTES_MAX] = text.try_into().ok()?;
-    let bits = value.to_bits();
-    let exponent = (bits >> FRACTION_BITS) & 0x7ff;
-    if exponent >= SHIFT_BASE {
+    let (bits, magnitude) = (value.to_bits(), value.abs());
+    // Not so of NaN.
+    let is_short = magnitude < SHORT_BOUND;
+    if !is_short {
         return None;
     }
-    let units = round_to_units::<1000>(bits, exponent);
-    if units >= 1_000_000_000_000 {
-        return None;
-    }
+    let units = thousandths(magnitude);
     let (mut whole, fraction) = (units / 1000, (units % 1000) as usize);
     text[0] = b'-';
     let mut at = (bits >> 63) as usize;
@@ -129,6 +132,19 @@ fn write_short(text: &mut [u8], value: f64) -> Option<usize> {
         length += count;
     }
     Some(at + write_word(text, at, (end, length)))
+}
+
+/// A number from 0 to below [`SHORT_BOUND`] in thousandths, rounded half to even.
+#[inline]
+fn thousandths(magnitude: f64) -> u64 {
+    // The product is off by less than 2^-13, so its nearest integer is that of the exact one, unless it is about half-way.
+    let product = magnitude * 1000.0;
+    let rounded = product + ROUNDING;
+    if (product - (rounded - ROUNDING)).abs() < 0.49 {
+        return rounded.to_bits() - ROUNDING.to_bits();
+    }
+    let bits = magnitude.to_bits();
+    round_to_units::<1000>(bits, bits >> FRACTION_BITS)
 }
 
 /// The digits of a number below 1000 without zeros before it, and how many.

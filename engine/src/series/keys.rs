@@ -218,21 +218,38 @@ fn shared(before: &[u8], key: &[u8]) -> (usize, usize) {
         text.get(at..at + WORD).and_then(|bytes| bytes.first_chunk().copied().map(u64::from_le_bytes))
     };
     let mut prefix = 0;
-    while prefix + WORD <= most && word(before, prefix) == word(key, prefix) {
-        prefix += WORD;
-    }
-    while prefix < most && before[prefix] == key[prefix] {
-        prefix += 1;
+    loop {
+        match (prefix + WORD <= most).then(|| (word(before, prefix), word(key, prefix))) {
+            Some((Some(before), Some(key))) if before != key => {
+                prefix += (before ^ key).trailing_zeros() as usize / 8;
+                break;
+            }
+            Some(_) => prefix += WORD,
+            None => {
+                while prefix < most && before[prefix] == key[prefix] {
+                    prefix += 1;
+                }
+                break;
+            }
+        }
     }
     let most = (before.len() - prefix).min(key.len() - prefix).min(usize::from(u8::MAX));
     let mut suffix = 0;
-    while suffix + WORD <= most
-        && word(before, before.len() - suffix - WORD) == word(key, key.len() - suffix - WORD)
-    {
-        suffix += WORD;
-    }
-    while suffix < most && before[before.len() - suffix - 1] == key[key.len() - suffix - 1] {
-        suffix += 1;
+    loop {
+        let words = || (word(before, before.len() - suffix - WORD), word(key, key.len() - suffix - WORD));
+        match (suffix + WORD <= most).then(words) {
+            Some((Some(before), Some(key))) if before != key => {
+                suffix += (before ^ key).leading_zeros() as usize / 8;
+                break;
+            }
+            Some(_) => suffix += WORD,
+            None => {
+                while suffix < most && before[before.len() - suffix - 1] == key[key.len() - suffix - 1] {
+                    suffix += 1;
+                }
+                break;
+            }
+        }
     }
     (prefix, suffix)
 }

@@ -22,7 +22,7 @@ pub struct SeriesId(pub u32);
 struct Node {
     name: NameId,
     parent: u32,
-    /// How many series at or below this level hold data.
+    /// How many of its series hold data, and below how many of its children there is any.
     live: u32,
     /// Where its children are, in [`Tree::families`].
     family: u32,
@@ -243,22 +243,20 @@ impl Tree {
     }
 
     fn count_live(&mut self, level: LevelId, count: impl Fn(u32) -> u32) {
-        // On the way up: the level one below and the one two below, where they became visible or invisible.
-        let (mut below, mut two_below) = (None, None);
         let mut next = level.0;
-        while next != NONE {
-            let node = &mut self.levels[next as usize];
+        // Up to where nothing becomes visible or invisible: mostly that is the level itself.
+        while let Some(node) = self.levels.get_mut(next as usize) {
             let was_live = node.live > 0;
             node.live = count(node.live);
-            let changed = ((node.live > 0) != was_live).then_some(LevelId(next));
-            if next == ROOT.0
-                && let Some(host) = two_below
-                && self.changed_hosts.last() != Some(&host)
-            {
-                self.changed_hosts.push(host);
+            if (node.live > 0) == was_live {
+                return;
             }
-            next = node.parent;
-            (below, two_below) = (changed, below);
+            let parent = node.parent;
+            let is_host = self.levels.get(parent as usize).is_some_and(|cluster| cluster.parent == ROOT.0);
+            if is_host && self.changed_hosts.last() != Some(&LevelId(next)) {
+                self.changed_hosts.push(LevelId(next));
+            }
+            next = parent;
         }
     }
 
