@@ -15,6 +15,7 @@ pub mod line;
 pub mod memory;
 pub mod platform;
 pub mod progress;
+pub mod promql;
 pub mod query;
 pub mod recovery;
 pub mod reference_log;

@@ -15,6 +15,8 @@ pub const FREQUENCY_SECONDS_MAX: i64 = 30 * 24 * 3600;
 
 /// Longest line of line protocol, newline not counted: the largest message a NATS server takes by default.
 pub const LINE_BYTES_MAX: usize = 1024 * 1024;
+/// Where fields are metrics: bytes of the keys of all fields of a line, each with the line's tags. Ten thousand usual fields.
+pub const FIELD_KEYS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest type ‖ type-id: its length is a `u16` in snapshots (SPEC section 5).
 pub const SELECTOR_PART_BYTES_MAX: usize = u16::MAX as usize;
 /// How much of a bad line an error message quotes (SPEC section 2).
@@ -62,8 +64,37 @@ pub const HEALTH_NODES_PER_STEP: usize = 4;
 /// Data shorter than this is not resampled (SPEC section 4).
 pub const RESAMPLE_POINTS_MIN: usize = 1000;
 
+/// Longest question in PromQL.
+pub const PROMQL_BYTES_MAX: usize = 32 * 1024;
+/// Brackets, commas and operators of such a question: they bound the depth of its tree.
+pub const PROMQL_NODES_MAX: usize = 256;
+/// Regular expressions of such a question.
+pub const PROMQL_PATTERNS_MAX: usize = 16;
+/// Steps of an answer to PromQL, as many as Prometheus has.
+pub const PROMQL_STEPS_MAX: usize = 11_000;
+/// Series of an answer to PromQL, and of each of its selectors that is not aggregated at once.
+pub const PROMQL_SERIES_MAX: usize = 20_000;
+/// Points (series × steps) that one core answers to a selector, or all of them together.
+pub const PROMQL_POINTS_MAX: usize = 1_000_000;
+/// Slots of one series that one answer is made of: 48 days of seconds. 8 bytes each are held.
+pub const PROMQL_SERIES_SLOTS_MAX: usize = 4 * 1024 * 1024;
+/// The machine of a regular expression of such a question: enough for all names of hosts that fit into it.
+pub const PROMQL_PATTERN_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Slots unpacked, or looked at, before others get their turn.
+pub const PROMQL_SLOTS_PER_STEP: usize = 32 * 1024;
+/// Levels and series looked at before others get their turn.
+pub const PROMQL_LEVELS_PER_STEP: usize = 64;
+/// Of these, as many as this one is that must be compared with a regular expression.
+pub const PROMQL_LEVELS_PER_PATTERN: usize = 8;
+/// Points computed by the asking core before others get their turn.
+pub const PROMQL_POINTS_PER_TURN: usize = 32 * 1024;
+/// Look-back of a selector, in samples of its metric.
+pub const PROMQL_LOOK_BACK_SLOTS: i64 = 5;
+
 const _: () = assert!(METRICS_MAX <= u16::MAX as usize);
 const _: () = assert!(METRIC_NAME_BYTES_MAX < LINE_BYTES_MAX);
+// A line of one field is never refused for its tags.
+const _: () = assert!(2 * LINE_BYTES_MAX <= FIELD_KEYS_BYTES_MAX);
 // Slot arithmetic on checked times and frequencies cannot overflow an i64.
 const _: () = assert!(TIME_SECONDS_MAX < i64::MAX / 4);
 const _: () = assert!(FREQUENCY_SECONDS_MAX * (BUFFER_SLOTS as i64) < i64::MAX / 4 - TIME_SECONDS_MAX);

@@ -6,11 +6,14 @@
 use super::error::{Fault, LineError};
 use super::frame::{Framer, OpenQuote, Overlong};
 use super::key::{self, UnsafeName};
+use super::timestamp::TimeUnit;
 use super::{timestamp, value};
 use crate::config::MetricId;
 use crate::limits;
 use crate::series::route::{ContextId, Router, Sample};
 use crate::series::table::{Absent, Target};
+
+mod fields;
 
 /// What becomes of a stream after a bad line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +24,29 @@ pub enum BadLine {
     Skip,
 }
 
+/// What the lines of a client may mean beside what SPEC section 2 says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dialect {
+    /// What its timestamps count.
+    pub time_unit: TimeUnit,
+    /// Every number among the fields of a line is a sample: of the metric `<measurement>_<field>`, or `<measurement>` if the
+    /// field is called `value`. Strings and booleans are passed over.
+    pub field_metrics: bool,
+}
+
+/// What holds for all lines of a stream.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    bad_line: BadLine,
+    dialect: Dialect,
+}
+
 /// What a stream of lines came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Lines that became samples.
     pub samples: u64,
-    /// Lines of metrics that are not configured.
+    /// Lines of metrics that are not configured; fields, where these are metrics.
     pub unconfigured: u64,
     /// Lines whose cluster or host can never become a path.
     pub unsafe_names: u64,
@@ -67,7 +87,7 @@ impl Outbox {
 #[derive(Debug)]
 pub struct LineStream {
     framer: Framer,
-    bad_line: BadLine,
+    rules: Rules,
     /// The rest of an overlong line is being dropped (only with [`BadLine::Skip`]).
     overlong: bool,
     /// Lines finished so far.
@@ -97,7 +117,14 @@ impl LineStream {
     /// A stream at its beginning.
     #[must_use]
     pub fn new(bad_line: BadLine) -> Self {
-        Self { framer: Framer::default(), bad_line, overlong: false, line: 0, counts: Counts::default() }
+        Self::of_dialect(bad_line, Dialect::default())
+    }
+
+    /// A stream at its beginning, of a client that speaks this dialect.
+    #[must_use]
+    pub fn of_dialect(bad_line: BadLine, dialect: Dialect) -> Self {
+        let rules = Rules { bad_line, dialect };
+        Self { framer: Framer::default(), rules, overlong: false, line: 0, counts: Counts::default() }
     }
 
     /// Takes the next bytes; samples of the lines that end in them go to `outbox`.
@@ -123,7 +150,7 @@ impl LineStream {
                 self.line += 1;
             }
             let mut walk =
-                Walk::new(router, context, now, outbox, self.bad_line, &mut self.line, &mut self.counts);
+                Walk::new(router, context, now, outbox, self.rules, &mut self.line, &mut self.counts);
             let pushed = self.framer.push(chunk, |region, open_quote| Ok(walk.region(region, open_quote)?));
             let rest_bytes = match pushed {
                 Ok(()) => return Ok(()),
@@ -131,7 +158,7 @@ impl LineStream {
                 Err(StreamError::Overlong { rest_bytes }) => rest_bytes,
             };
             let error = LineError::new(self.line + 1, b"", 0, Fault::TooLong);
-            if self.bad_line == BadLine::Stop {
+            if self.rules.bad_line == BadLine::Stop {
                 return Err(error);
             }
             self.counts.bad += 1;
@@ -153,8 +180,7 @@ impl LineStream {
         outbox: &mut Outbox,
     ) -> Result<(), LineError> {
         let context = router.context(cluster_default);
-        let mut walk =
-            Walk::new(router, context, now, outbox, self.bad_line, &mut self.line, &mut self.counts);
+        let mut walk = Walk::new(router, context, now, outbox, self.rules, &mut self.line, &mut self.counts);
         self.framer.finish(|region, open_quote| walk.region(region, open_quote))
     }
 }
@@ -165,7 +191,7 @@ struct Walk<'a> {
     context: ContextId,
     now: i64,
     outbox: &'a mut Outbox,
-    bad_line: BadLine,
+    rules: Rules,
     line: &'a mut u64,
     counts: &'a mut Counts,
     /// The last timestamp with the newline behind it, as it stood in its line; mostly the next one is
@@ -191,37 +217,45 @@ impl<'a> Walk<'a> {
         context: ContextId,
         now: i64,
         outbox: &'a mut Outbox,
-        bad_line: BadLine,
+        rules: Rules,
         line: &'a mut u64,
         counts: &'a mut Counts,
     ) -> Self {
-        Self {
-            router,
-            context,
-            now,
-            outbox,
-            bad_line,
-            line,
-            counts,
-            stamp: [0; STAMP_BYTES],
-            stamp_seconds: 0,
-        }
+        Self { router, context, now, outbox, rules, line, counts, stamp: [0; STAMP_BYTES], stamp_seconds: 0 }
     }
 
     /// Decodes `region`, which ends with a newline; returns how much of it was taken.
     fn region(&mut self, region: &[u8], open_quote: OpenQuote) -> Result<usize, LineError> {
+        if self.rules.dialect.field_metrics {
+            self.lines::<true>(region, open_quote)
+        } else {
+            self.lines::<false>(region, open_quote)
+        }
+    }
+
+    /// As [`Self::region`]; compiled twice, so that the common dialect pays nothing for the other.
+    fn lines<const FIELDS: bool>(
+        &mut self,
+        region: &[u8],
+        open_quote: OpenQuote,
+    ) -> Result<usize, LineError> {
         let mut at = 0;
         while at < region.len() {
             let rest = &region[at..];
-            let line = if let Some((target, value_at)) =
-                self.router.contexts[self.context.index()].table.predict(rest)
-            {
+            let predicted =
+                if FIELDS { None } else { self.router.contexts[self.context.index()].table.predict(rest) };
+            let line = if let Some((target, value_at)) = predicted {
                 self.value_and_time(rest, value_at).map(|(value, time, end)| {
                     self.sample(target, time, value);
                     end
                 })
             } else {
-                match self.unexpected(rest, open_quote) {
+                let read = if FIELDS {
+                    self.line_of_fields(rest, open_quote)
+                } else {
+                    self.unexpected(rest, open_quote)
+                };
+                match read {
                     Ok(None) => return Ok(at),
                     Ok(Some(end)) => Ok(end),
                     Err(fault) => Err(fault),
@@ -231,7 +265,7 @@ impl<'a> Walk<'a> {
                 Ok(end) => at += end,
                 Err((offset, fault)) => {
                     let error = |line| LineError::new(line, rest, offset, fault);
-                    if self.bad_line == BadLine::Stop {
+                    if self.rules.bad_line == BadLine::Stop {
                         return Err(error(*self.line + 1));
                     }
                     let Some(end) = skip_line(rest, open_quote) else { return Ok(at) };
@@ -254,12 +288,11 @@ impl<'a> Walk<'a> {
     fn unexpected(&mut self, rest: &[u8], open_quote: OpenQuote) -> Result<Option<usize>, (usize, Fault)> {
         let indent = rest.iter().take_while(|&&byte| byte == b' ').count();
         let text = &rest[indent..];
-        match text {
-            [b'\n', ..] => return Ok(Some(indent + 1)),
-            [b'\r', b'\n', ..] => return Ok(Some(indent + 2)),
-            [b'#', ..] => return Ok(Some(indent + newline_end(text))),
-            [b',', ..] => return Err((indent, Fault::MeasurementMissing)),
-            _ => {}
+        if let Some(length) = blank(text) {
+            return Ok(Some(indent + length));
+        }
+        if text.first() == Some(&b',') {
+            return Err((indent, Fault::MeasurementMissing));
         }
         let name_length = key::measurement_length(text);
         let Some(metric) = self.router.metrics.find(&key::measurement(&text[..name_length])) else {
@@ -352,20 +385,28 @@ impl<'a> Walk<'a> {
     fn value_and_time(&mut self, line: &[u8], mut at: usize) -> Result<(f64, i64, usize), (usize, Fault)> {
         let (value, value_length) = value::parse(&line[at..]).map_err(|fault| (at, fault))?;
         at += value_length;
+        let (time, end) = self.time(line, at)?;
+        Ok((value, time, end))
+    }
+
+    /// Reads what stands behind the last field, which ends at `at`.
+    ///
+    /// Returns time, and where the next line begins; or the offset of the fault.
+    // On the way of every line: with two callers, the compiler would make it a call.
+    #[inline(always)]
+    fn time(&mut self, line: &[u8], mut at: usize) -> Result<(i64, usize), (usize, Fault)> {
         while line.get(at) == Some(&b' ') {
             at += 1;
         }
         let text = &line[at..];
         if text.len() >= STAMP_BYTES && text[..STAMP_BYTES] == self.stamp {
-            return Ok((value, self.stamp_seconds, at + STAMP_BYTES));
+            return Ok((self.stamp_seconds, at + STAMP_BYTES));
         }
         if text.first() == Some(&b',') {
             return Err((at, Fault::FieldSecond));
         }
-        let (time, time_length) = match timestamp::parse(text).map_err(|fault| (at, fault))? {
-            Some(found) => found,
-            None => (self.now, 0),
-        };
+        let parsed = timestamp::parse_in(text, self.rules.dialect.time_unit).map_err(|fault| (at, fault))?;
+        let (time, time_length) = parsed.unwrap_or((self.now, 0));
         at += time_length;
         let stamp_end = at;
         while line.get(at) == Some(&b' ') {
@@ -383,7 +424,7 @@ impl<'a> Walk<'a> {
             self.stamp_seconds = time;
         }
         check_length(end)?;
-        Ok((value, time, end))
+        Ok((time, end))
     }
 
     #[inline]
@@ -413,6 +454,16 @@ fn field_fault(text: &[u8]) -> Fault {
                 text.iter().position(|byte| matches!(byte, b'=' | b' ' | b'\n')).unwrap_or(text.len());
             if text.get(length) == Some(&b'=') { Fault::FieldName } else { Fault::FieldMissing }
         }
+    }
+}
+
+/// The length of an empty line or a comment.
+fn blank(text: &[u8]) -> Option<usize> {
+    match text {
+        [b'\n', ..] => Some(1),
+        [b'\r', b'\n', ..] => Some(2),
+        [b'#', ..] => Some(newline_end(text)),
+        _ => None,
     }
 }
 

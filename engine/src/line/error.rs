@@ -30,6 +30,8 @@ pub enum Fault {
     FieldName,
     /// There is a second field.
     FieldSecond,
+    /// The keys of the fields take more than [`limits::FIELD_KEYS_BYTES_MAX`].
+    FieldsTooMany,
     /// Nothing, or nothing numeric, stands behind `value=`.
     ValueSyntax,
     /// A string or boolean.
@@ -61,6 +63,7 @@ impl fmt::Display for Fault {
             Self::FieldMissing => "a field value=<number> is expected",
             Self::FieldName => "the only field known is 'value'",
             Self::FieldSecond => "exactly one field is expected",
+            Self::FieldsTooMany => "the line has too many fields for tags as long as these",
             Self::ValueSyntax => "a number is expected",
             Self::ValueType => "the value must be a number, not a string or boolean",
             Self::ValueRange => "the value is out of range",

@@ -1,4 +1,4 @@
-//! The timestamp at the end of a line (SPEC section 2): its unit is told by its size.
+//! The timestamp at the end of a line (SPEC section 2): its unit is told by its size, unless the client names it.
 
 use super::error::Fault;
 use crate::limits;
@@ -9,14 +9,78 @@ const NANOSECONDS_FROM: u64 = 100_000_000_000_000_000;
 
 const _: () = assert!(limits::TIME_SECONDS_MAX as u64 == MILLISECONDS_FROM);
 
+/// What the numbers of a stream count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeUnit {
+    /// Each number tells by its size: SPEC section 2.
+    #[default]
+    BySize,
+    /// Nanoseconds.
+    Nanoseconds,
+    /// Microseconds.
+    Microseconds,
+    /// Milliseconds.
+    Milliseconds,
+    /// Seconds.
+    Seconds,
+    /// Minutes.
+    Minutes,
+    /// Hours.
+    Hours,
+}
+
+impl TimeUnit {
+    /// The unit that InfluxDB's parameter `precision` names; 1.x knows two more names than 2.x.
+    #[must_use]
+    pub fn of_precision(name: &str) -> Option<Self> {
+        Some(match name {
+            "ns" | "n" => Self::Nanoseconds,
+            "us" | "u" => Self::Microseconds,
+            "ms" => Self::Milliseconds,
+            "s" => Self::Seconds,
+            "m" => Self::Minutes,
+            "h" => Self::Hours,
+            _ => return None,
+        })
+    }
+
+    /// Whole seconds (floor) of a timestamp in this unit, within ± [`limits::TIME_SECONDS_MAX`].
+    ///
+    /// # Errors
+    /// [`Fault::TimestampRange`] beyond that.
+    pub fn seconds(self, raw: i64) -> Result<i64, Fault> {
+        let seconds = match self {
+            Self::BySize => return Ok(seconds(raw)),
+            Self::Nanoseconds => Some(raw.div_euclid(1_000_000_000)),
+            Self::Microseconds => Some(raw.div_euclid(1_000_000)),
+            Self::Milliseconds => Some(raw.div_euclid(1000)),
+            Self::Seconds => Some(raw),
+            Self::Minutes => raw.checked_mul(60),
+            Self::Hours => raw.checked_mul(3600),
+        };
+        let in_range = |&seconds: &i64| seconds.unsigned_abs() <= limits::TIME_SECONDS_MAX.unsigned_abs();
+        seconds.filter(in_range).ok_or(Fault::TimestampRange)
+    }
+}
+
+/// As [`parse_in`], with [`TimeUnit::BySize`].
+///
+/// # Errors
+/// As there.
+#[inline]
+pub fn parse(text: &[u8]) -> Result<Option<(i64, usize)>, Fault> {
+    parse_in(text, TimeUnit::BySize)
+}
+
 /// Reads a whole number at the start of `text`: its value in seconds, and how many bytes it takes.
 ///
 /// No bytes at all (the line has no timestamp) are `Ok(None)`.
 ///
 /// # Errors
-/// [`Fault::TimestampSyntax`] for a sign without digits, [`Fault::TimestampRange`] beyond 64 bits.
+/// [`Fault::TimestampSyntax`] for a sign without digits, [`Fault::TimestampRange`] beyond 64 bits, or beyond
+/// [`limits::TIME_SECONDS_MAX`].
 #[inline]
-pub fn parse(text: &[u8]) -> Result<Option<(i64, usize)>, Fault> {
+pub fn parse_in(text: &[u8], unit: TimeUnit) -> Result<Option<(i64, usize)>, Fault> {
     let negative = text.first() == Some(&b'-');
     let start = usize::from(negative);
     let mut at = start;
@@ -33,7 +97,7 @@ pub fn parse(text: &[u8]) -> Result<Option<(i64, usize)>, Fault> {
         return if negative { Err(Fault::TimestampSyntax) } else { Ok(None) };
     }
     let raw = i64::try_from(magnitude).map_err(|_| Fault::TimestampRange)?;
-    Ok(Some((seconds(if negative { -raw } else { raw }), at)))
+    Ok(Some((unit.seconds(if negative { -raw } else { raw })?, at)))
 }
 
 /// Whole seconds (floor) of a timestamp in seconds, milliseconds, microseconds or nanoseconds.
@@ -72,6 +136,30 @@ mod tests {
         ] {
             assert_eq!(parse(format!("{text}\n").as_bytes()), Ok(Some((expected, text.len()))), "{text}");
         }
+    }
+
+    #[test]
+    fn a_named_unit_is_believed() {
+        for (precision, text, expected) in [
+            ("ns", "1700000000", Ok(1)),
+            ("n", "1700000000999999999", Ok(1_700_000_000)),
+            ("us", "1700000000999999", Ok(1_700_000_000)),
+            ("u", "-1", Ok(-1)),
+            ("ms", "1700000000", Ok(1_700_000)),
+            ("s", "99999999999", Ok(99_999_999_999)),
+            ("s", "100000000001", Err(Fault::TimestampRange)),
+            ("s", "1700000000000", Err(Fault::TimestampRange)),
+            ("m", "28333333", Ok(1_699_999_980)),
+            ("h", "472222", Ok(1_699_999_200)),
+            ("m", "9223372036854775807", Err(Fault::TimestampRange)),
+            ("h", "-9223372036854775807", Err(Fault::TimestampRange)),
+        ] {
+            let unit = TimeUnit::of_precision(precision).unwrap();
+            let expected = expected.map(|seconds| Some((seconds, text.len())));
+            assert_eq!(parse_in(format!("{text}\n").as_bytes(), unit), expected, "{text} {precision}");
+        }
+        assert_eq!(TimeUnit::of_precision("days"), None);
+        assert_eq!(TimeUnit::of_precision(""), None);
     }
 
     #[test]

@@ -23,7 +23,8 @@ const DIGITS_FAST_MAX: usize = 19;
 ///
 /// # Errors
 /// [`Fault::ValueSyntax`], [`Fault::ValueType`] or [`Fault::ValueRange`].
-#[inline]
+// On the way of every line: with more than one caller, the compiler would make it a call.
+#[inline(always)]
 pub fn parse(text: &[u8]) -> Result<(f64, usize), Fault> {
     let negative = text.first() == Some(&b'-');
     let start = usize::from(negative);

@@ -44,6 +44,13 @@ impl Directory {
             (hosts.len() <= hosts_max).then_some(hosts)
         })
     }
+
+    /// Hands on the cluster and name of every host.
+    pub fn for_each(&self, mut f: impl FnMut(&Arc<str>, &Arc<str>)) {
+        for core in &self.cores {
+            core.read(|list| list.iter().for_each(|(cluster, host)| f(cluster, host)));
+        }
+    }
 }
 
 /// One core's side of the directory. Belongs to its pump.

@@ -83,6 +83,11 @@ impl HostList {
             .map(|entry| &entry.host)
     }
 
+    /// All of them: cluster and name, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.chunks.iter().flat_map(|entries| entries.iter()).map(|entry| (&entry.cluster, &entry.host))
+    }
+
     /// How many hosts of all clusters there are.
     #[must_use]
     pub fn len(&self) -> usize {

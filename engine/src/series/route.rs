@@ -118,6 +118,12 @@ impl Router {
         self.contexts.iter().map(|context| context.table.bytes()).sum()
     }
 
+    /// The configured metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
     /// How many cores there are.
     #[must_use]
     pub fn cores(&self) -> usize {

@@ -5,22 +5,31 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{Aggregation, Metric, Metrics};
 
-const NOW: i64 = 1_700_000_500;
+pub(super) const NOW: i64 = 1_700_000_500;
 
 /// One decoded sample with its names: path joined by `/`, metric, time, value.
-type Row = (String, String, i64, f64);
+pub(super) type Row = (String, String, i64, f64);
 
 fn router(cores: usize) -> Router {
     let metric = |name: &str| Metric { name: name.into(), frequency: 60, aggregation: Aggregation::Sum };
-    let names = ["cpu_load", "flops_any", "mem used", "a,b"];
+    let names = ["cpu_load", "cpu_user", "cpu_a=b", "flops_any", "mem used", "a,b"];
     Router::new(Metrics::new(names.iter().map(|name| metric(name)).collect()).unwrap(), cores, 1)
 }
 
 /// Decodes chunks and resolves what came out, as an owner would.
 fn decode(chunks: &[&[u8]], bad_line: BadLine) -> (Vec<Row>, Counts, Option<LineError>) {
+    decode_dialect(chunks, bad_line, Dialect::default())
+}
+
+/// As [`decode`], from a client that speaks this dialect.
+pub(super) fn decode_dialect(
+    chunks: &[&[u8]],
+    bad_line: BadLine,
+    dialect: Dialect,
+) -> (Vec<Row>, Counts, Option<LineError>) {
     let mut router = router(3);
     let mut outbox = Outbox::new(3);
-    let mut stream = LineStream::new(bad_line);
+    let mut stream = LineStream::of_dialect(bad_line, dialect);
     let mut error = None;
     for chunk in chunks {
         if let Err(found) = stream.push(&mut router, "default", NOW, chunk, &mut outbox) {
@@ -51,7 +60,7 @@ fn good(text: &str) -> Vec<Row> {
     rows
 }
 
-fn row(path: &str, metric: &str, time: i64, value: f64) -> Row {
+pub(super) fn row(path: &str, metric: &str, time: i64, value: f64) -> Row {
     (path.to_owned(), metric.to_owned(), time, value)
 }
 
