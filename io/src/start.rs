@@ -108,7 +108,8 @@ impl CoreStart {
         };
         let connections = Rc::clone(&front.connections);
         let loading = Arc::clone(&metrics.loading);
-        let api = Rc::new(Api::new(Rc::clone(&core), front.access.clone(), metrics));
+        let api =
+            Rc::new(Api::new(Rc::clone(&core), front.access.clone(), settings.main.influx_fields, metrics));
         let http = HttpDoor::new(&front, Rc::clone(&api), Some(&core), &settings, &stop);
         let lines = LinesDoor::new(&front, &core, &settings);
         front::welcome(&core, Rc::clone(&http), Rc::clone(&lines));

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 const LINE: &str = "cpu_load,cluster=c,hostname=h value=1 1700000040\n";
 /// Every call there is, and some there are not: nobody without a token learns which.
-const CALLS: [(&str, &str); 13] = [
+const CALLS: [(&str, &str); 17] = [
     ("POST", "/api/write"),
     ("POST", "/api/write/?cluster=c"),
     ("GET", "/api/query"),
@@ -23,6 +23,10 @@ const CALLS: [(&str, &str); 13] = [
     ("POST", "/api/free?to=1"),
     ("GET", "/api/debug"),
     ("GET", "/api/healthcheck"),
+    ("POST", "/write?db=c"),
+    ("POST", "/api/v2/write?bucket=c"),
+    ("GET", "/api/v1/query?query=cpu_load"),
+    ("GET", "/api/v1/label/host/values"),
     ("GET", "/metrics"),
     ("GET", "/ready"),
     ("GET", "/health"),

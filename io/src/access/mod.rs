@@ -91,8 +91,13 @@ impl Access {
     ///
     /// # Errors
     /// See [`Unauthorized`].
-    pub fn check_headers(&self, headers: &HeaderMap, now: i64) -> Result<Validity, Unauthorized> {
-        self.check(bearer(headers)?, now)
+    pub fn check_headers(
+        &self,
+        headers: &HeaderMap,
+        schemes: Schemes,
+        now: i64,
+    ) -> Result<Validity, Unauthorized> {
+        self.check(bearer(headers, schemes)?, now)
     }
 
     /// Counts a refusal and warns of it, but not of every one. `who` is the kind of call.
@@ -110,26 +115,42 @@ impl Access {
     }
 }
 
+/// What may stand before a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schemes {
+    /// `Bearer`.
+    Bearer,
+    /// `Bearer`, or the `Token` of InfluxDB's clients.
+    BearerOrToken,
+}
+
 /// The token in `Authorization: Bearer <JWT>`; the word may be of any case, the header must be there once.
 ///
 /// # Errors
 /// [`Unauthorized::Missing`], [`Unauthorized::NotBearer`].
-pub fn bearer(headers: &HeaderMap) -> Result<&[u8], Unauthorized> {
+pub fn bearer(headers: &HeaderMap, schemes: Schemes) -> Result<&[u8], Unauthorized> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(Unauthorized::Missing)?;
     if values.next().is_some() {
         return Err(Unauthorized::NotBearer);
     }
-    bearer_credentials(value.as_bytes()).ok_or(Unauthorized::NotBearer)
+    let value = value.as_bytes();
+    bearer_credentials(value)
+        .or_else(|| (schemes == Schemes::BearerOrToken).then(|| credentials(value, b"token "))?)
+        .ok_or(Unauthorized::NotBearer)
 }
 
 /// What follows the word `Bearer`.
 #[must_use]
 pub fn bearer_credentials(value: &[u8]) -> Option<&[u8]> {
-    const SCHEME: &[u8] = b"bearer ";
-    let (scheme, token) = value.trim_ascii().split_at_checked(SCHEME.len())?;
+    credentials(value, b"bearer ")
+}
+
+/// What follows a word and its space.
+fn credentials<'a>(value: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
+    let (scheme, token) = value.trim_ascii().split_at_checked(word.len())?;
     let token = token.trim_ascii();
-    (scheme.eq_ignore_ascii_case(SCHEME) && !token.is_empty()).then_some(token)
+    (scheme.eq_ignore_ascii_case(word) && !token.is_empty()).then_some(token)
 }
 
 #[cfg(test)]

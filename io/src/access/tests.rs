@@ -217,17 +217,21 @@ fn the_header_has_one_form() {
         headers
     };
     for value in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c ", " Bearer a.b.c"] {
-        assert_eq!(bearer(&headers(&[value])), Ok(&b"a.b.c"[..]), "{value:?}");
+        assert_eq!(bearer(&headers(&[value]), Schemes::Bearer), Ok(&b"a.b.c"[..]), "{value:?}");
     }
-    assert_eq!(bearer(&headers(&[])), Err(Unauthorized::Missing));
+    assert_eq!(bearer(&headers(&[]), Schemes::Bearer), Err(Unauthorized::Missing));
+    assert_eq!(bearer(&headers(&["token a.b.c"]), Schemes::BearerOrToken), Ok(&b"a.b.c"[..]));
+    assert_eq!(bearer(&headers(&["Bearer a.b.c"]), Schemes::BearerOrToken), Ok(&b"a.b.c"[..]));
+    assert_eq!(bearer(&headers(&["Basic a.b.c"]), Schemes::BearerOrToken), Err(Unauthorized::NotBearer));
     for values in [
         &["a.b.c"][..],
+        &["Token a.b.c"],
         &["Bearer"],
         &["Bearer "],
         &["Basic a.b.c"],
         &["Bearera.b.c"],
         &["Bearer a", "Bearer a"],
     ] {
-        assert_eq!(bearer(&headers(values)), Err(Unauthorized::NotBearer), "{values:?}");
+        assert_eq!(bearer(&headers(values), Schemes::Bearer), Err(Unauthorized::NotBearer), "{values:?}");
     }
 }

@@ -5,8 +5,10 @@ pub mod debug;
 pub mod encoding;
 pub mod free;
 pub mod health;
+pub mod influx;
 pub mod metrics;
 pub mod probe;
+pub mod prometheus;
 pub mod query;
 pub mod reply;
 pub mod request;
@@ -19,7 +21,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
-use crate::access::{Access, Unauthorized};
+use crate::access::{Access, Schemes, Unauthorized};
 use crate::core::{Core, clock_seconds};
 use crate::listen::http::Service;
 use crate::metrics::counters::Call;
@@ -27,6 +29,7 @@ use crate::metrics::daemon::DaemonMetrics;
 use crate::recover::Loading;
 use crate::runtime::now_ns;
 use body::ApiBody;
+use reply::Form;
 
 /// What every verb answers.
 pub type ApiResponse = Response<ApiBody>;
@@ -36,21 +39,34 @@ pub type ApiResponse = Response<ApiBody>;
 pub struct Api {
     core: Rc<Core>,
     access: Option<Rc<Access>>,
+    /// `main.influx-fields`.
+    field_metrics: bool,
     metrics: Arc<DaemonMetrics>,
 }
 
 impl Api {
-    /// The API on top of a core; with `access`, for those it admits.
+    /// The API on top of a core; with `access`, for those it admits. `field_metrics`: fields of lines for InfluxDB are metrics.
     #[must_use]
-    pub fn new(core: Rc<Core>, access: Option<Rc<Access>>, metrics: Arc<DaemonMetrics>) -> Self {
-        Self { core, access, metrics }
+    pub fn new(
+        core: Rc<Core>,
+        access: Option<Rc<Access>>,
+        field_metrics: bool,
+        metrics: Arc<DaemonMetrics>,
+    ) -> Self {
+        Self { core, access, field_metrics, metrics }
     }
 }
 
 /// Why the request may not be looked at, if so.
 fn refusal(access: Option<&Access>, request: &Request<Incoming>) -> Option<Unauthorized> {
     let access = access?;
-    let why = access.check_headers(request.headers(), clock_seconds()).err()?;
+    // Clients of InfluxDB have another word for it.
+    let schemes = if Verb::of(request.uri().path()).is_some_and(Verb::is_influx) {
+        Schemes::BearerOrToken
+    } else {
+        Schemes::Bearer
+    };
+    let why = access.check_headers(request.headers(), schemes, clock_seconds()).err()?;
     access.refuse("a request", why);
     Some(why)
 }
@@ -63,6 +79,8 @@ enum Verb {
     Free,
     Debug,
     Health,
+    InfluxWrite(influx::Version),
+    Prometheus(prometheus::Endpoint),
     Metrics,
     Probe(Probe),
 }
@@ -78,12 +96,18 @@ enum Probe {
 impl Verb {
     /// The call of a path, with or without a slash at its end.
     fn of(path: &str) -> Option<Self> {
-        Some(match path.strip_suffix('/').unwrap_or(path) {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        if let Some(endpoint) = path.strip_prefix("/api/v1/").and_then(prometheus::Endpoint::of) {
+            return Some(Self::Prometheus(endpoint));
+        }
+        Some(match path {
             "/api/write" => Self::Write,
             "/api/query" => Self::Query,
             "/api/free" => Self::Free,
             "/api/debug" => Self::Debug,
             "/api/healthcheck" => Self::Health,
+            "/write" => Self::InfluxWrite(influx::Version::One),
+            "/api/v2/write" => Self::InfluxWrite(influx::Version::Two),
             "/metrics" => Self::Metrics,
             "/ping" => Self::Probe(Probe::Ping),
             "/health" => Self::Probe(Probe::Health),
@@ -95,18 +119,33 @@ impl Verb {
     /// The methods it takes. Bodies with GET are what the reference's clients send.
     fn methods(self) -> &'static [Method] {
         match self {
-            Self::Write | Self::Free => &[Method::POST],
-            Self::Query | Self::Health => &[Method::GET, Method::POST],
+            Self::Write | Self::Free | Self::InfluxWrite(_) => &[Method::POST],
+            Self::Query | Self::Health | Self::Prometheus(_) => &[Method::GET, Method::POST],
             Self::Debug => &[Method::GET],
             Self::Metrics | Self::Probe(_) => &[Method::GET, Method::HEAD],
+        }
+    }
+
+    /// Whether clients of InfluxDB call it.
+    fn is_influx(self) -> bool {
+        matches!(self, Self::InfluxWrite(_) | Self::Probe(Probe::Ping | Probe::Health))
+    }
+
+    /// Who has to understand its errors.
+    fn form(self) -> Form {
+        match self {
+            Self::InfluxWrite(influx::Version::One) | Self::Probe(Probe::Ping) => Form::InfluxOne,
+            Self::InfluxWrite(influx::Version::Two) | Self::Probe(Probe::Health) => Form::InfluxTwo,
+            Self::Prometheus(_) => Form::Prometheus,
+            _ => Form::Own,
         }
     }
 
     /// What it is counted as.
     fn counted_as(self) -> Call {
         match self {
-            Self::Write => Call::Write,
-            Self::Query => Call::Query,
+            Self::Write | Self::InfluxWrite(_) => Call::Write,
+            Self::Query | Self::Prometheus(_) => Call::Query,
             Self::Free => Call::Free,
             Self::Debug => Call::Debug,
             Self::Health => Call::Healthcheck,
@@ -150,7 +189,7 @@ pub(crate) fn early_call(
     match verb.filter(|verb| verb.methods().contains(request.method())) {
         Some(Verb::Probe(probe)) => EarlyCall::Answer(probe.answer(&metrics.loading)),
         Some(Verb::Metrics) => EarlyCall::Answer(metrics::early(metrics)),
-        Some(Verb::Write) => EarlyCall::Wait,
+        Some(Verb::Write | Verb::InfluxWrite(_)) => EarlyCall::Wait,
         _ => EarlyCall::WaitOr(probe::still_loading(&metrics.loading)),
     }
 }
@@ -182,7 +221,7 @@ impl Api {
 
     async fn answer_verb(&self, verb: Verb, request: Request<Incoming>) -> ApiResponse {
         if !verb.methods().contains(request.method()) {
-            return reply::method_not_allowed(verb.methods());
+            return reply::method_not_allowed(verb.form(), verb.methods());
         }
         let core = Rc::clone(&self.core);
         let answer = match verb {
@@ -191,6 +230,8 @@ impl Api {
             Verb::Free => free::free(core, request).await,
             Verb::Debug => debug::debug(core, &request).await,
             Verb::Health => health::health(core, request).await,
+            Verb::InfluxWrite(version) => influx::write(core, request, version, self.field_metrics).await,
+            Verb::Prometheus(endpoint) => prometheus::prometheus(core, request, endpoint).await,
             Verb::Metrics => Ok(metrics::metrics(core, &self.metrics).await),
             Verb::Probe(probe) => Ok(probe.answer(&self.metrics.loading)),
         };
@@ -198,7 +239,7 @@ impl Api {
             if refusal.status == hyper::StatusCode::PAYLOAD_TOO_LARGE {
                 self.core.counters.bodies_too_large.increment();
             }
-            reply::error(refusal.status, &refusal.message)
+            reply::error_in(verb.form(), refusal.status, &refusal.message)
         })
     }
 }

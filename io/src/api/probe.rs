@@ -11,23 +11,28 @@ use super::body::ApiBody;
 use super::{ApiResponse, reply};
 use crate::recover::Loading;
 
+/// Clients of InfluxDB choose by it what they send. 1.8 is the version that knows exactly the calls of `influx.rs`, those of 2.x among them.
+const INFLUX_VERSION: &str = "1.8.10";
+/// Where it stands.
+const INFLUX_VERSION_HEADER: &str = "x-influxdb-version";
 /// Seconds after which a client may try again.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
-/// `/ping`: 204.
+/// `/ping`: 204, with the version that clients of InfluxDB ask for.
 #[must_use]
 pub fn ping() -> ApiResponse {
-    let mut response = reply::empty();
-    *response.status_mut() = StatusCode::NO_CONTENT;
+    let mut response = reply::no_content();
+    response.headers_mut().insert(INFLUX_VERSION_HEADER, HeaderValue::from_static(INFLUX_VERSION));
     response
 }
 
-/// `/health`: 200.
+/// `/health`: 200, in the form of InfluxDB.
 #[must_use]
 pub fn health() -> ApiResponse {
-    let text =
-        format!(r#"{{"name":"cc-metric-store","status":"pass","version":"{}"}}"#, env!("CARGO_PKG_VERSION"));
-    reply::json(ApiBody::full(Bytes::from(text + "\n")))
+    let text = format!(
+        "{{\"name\":\"cc-metric-store\",\"message\":\"ready for queries and writes\",\"status\":\"pass\",\"checks\":[],\"version\":\"{INFLUX_VERSION}\"}}\n"
+    );
+    reply::json(ApiBody::full(Bytes::from(text)))
 }
 
 /// `/ready`: 200, or 503 and how far recovery is.

@@ -53,16 +53,20 @@ pub async fn query(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResp
     }
 
     let gathered = gather(&questions, &answers);
-    let body = body_of(gathered, &mut answers);
+    Ok(encoded(body_of(gathered, &mut answers), coding))
+}
+
+/// 200 with JSON, in this coding if that is worth the while.
+pub(super) fn encoded(body: ApiBody, coding: Coding) -> ApiResponse {
     if coding == Coding::Identity
         || http_body::Body::size_hint(&body).exact().is_some_and(|bytes| bytes < ENCODED_BYTES_MIN)
     {
-        return Ok(reply::json(body));
+        return reply::json(body);
     }
     let mut response = reply::json(body.encoded(coding));
     response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
     response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
-    Ok(response)
+    response
 }
 
 /// The pieces of the cores' answers as a body, without copying their bytes.

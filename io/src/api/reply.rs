@@ -17,6 +17,14 @@ pub fn empty() -> ApiResponse {
     Response::new(ApiBody::empty())
 }
 
+/// 204.
+#[must_use]
+pub fn no_content() -> ApiResponse {
+    let mut response = empty();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
 /// 200 with JSON.
 #[must_use]
 pub fn json(body: ApiBody) -> ApiResponse {
@@ -25,12 +33,56 @@ pub fn json(body: ApiBody) -> ApiResponse {
     response
 }
 
-/// An error.
+/// Who has to understand an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Clients of this API: `{"status":…,"error":…}`.
+    Own,
+    /// Those of InfluxDB 1.x: `{"error":…}`.
+    InfluxOne,
+    /// Those of InfluxDB 2.x: `{"code":…,"message":…}`.
+    InfluxTwo,
+    /// Those of Prometheus: `{"status":"error","errorType":…,"error":…}`.
+    Prometheus,
+}
+
+/// An error in the API's own form.
 #[must_use]
 pub fn error(status: StatusCode, message: &str) -> ApiResponse {
-    let mut text = b"{\"status\":".to_vec();
-    push_json_string(&mut text, status.canonical_reason().unwrap_or("Error"));
-    text.extend_from_slice(b",\"error\":");
+    error_in(Form::Own, status, message)
+}
+
+/// An error.
+#[must_use]
+pub fn error_in(form: Form, status: StatusCode, message: &str) -> ApiResponse {
+    let mut text = Vec::new();
+    match form {
+        Form::Own => {
+            text.extend_from_slice(b"{\"status\":");
+            push_json_string(&mut text, status.canonical_reason().unwrap_or("Error"));
+            text.extend_from_slice(b",\"error\":");
+        }
+        Form::InfluxOne => text.extend_from_slice(b"{\"error\":"),
+        Form::InfluxTwo => {
+            let code = match status {
+                StatusCode::METHOD_NOT_ALLOWED => "method not allowed",
+                StatusCode::PAYLOAD_TOO_LARGE => "request too large",
+                StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+                _ => "invalid",
+            };
+            text.extend_from_slice(format!("{{\"code\":\"{code}\",\"message\":").as_bytes());
+        }
+        Form::Prometheus => {
+            let kind = match status {
+                StatusCode::UNPROCESSABLE_ENTITY => "execution",
+                StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+                _ => "bad_data",
+            };
+            text.extend_from_slice(
+                format!("{{\"status\":\"error\",\"errorType\":\"{kind}\",\"error\":").as_bytes(),
+            );
+        }
+    }
     push_json_string(&mut text, message);
     text.extend_from_slice(b"}\n");
     let mut response = json(ApiBody::full(Bytes::from(text)));
@@ -53,11 +105,14 @@ pub fn unauthorized(why: Unauthorized) -> ApiResponse {
 
 /// 405, with the methods that are allowed.
 #[must_use]
-pub fn method_not_allowed(methods: &[Method]) -> ApiResponse {
+pub fn method_not_allowed(form: Form, methods: &[Method]) -> ApiResponse {
     let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
     let allowed = names.join(", ");
-    let mut response =
-        error(StatusCode::METHOD_NOT_ALLOWED, &format!("this path takes {} only", names.join(" and ")));
+    let mut response = error_in(
+        form,
+        StatusCode::METHOD_NOT_ALLOWED,
+        &format!("this path takes {} only", names.join(" and ")),
+    );
     response
         .headers_mut()
         .insert(ALLOW, HeaderValue::from_str(&allowed).expect("method names are header text"));

@@ -36,7 +36,11 @@ pub async fn write(core: Rc<Core>, mut request: Request<Incoming>) -> Result<Api
     result.map(|()| reply::empty())
 }
 
-async fn read_lines(
+/// Hands on the lines of the body as it arrives.
+///
+/// # Errors
+/// 400 for a damaged or broken body, and for the first bad line if the stream stops there.
+pub(super) async fn read_lines(
     request: &mut Request<Incoming>,
     decoder: &mut BodyDecoder,
     ingest: &mut Ingest,

@@ -9,6 +9,8 @@ use engine::inspect::debug::CoreDump;
 use engine::memory::save::HostHandedOver;
 use engine::memory::shard::Applied;
 use engine::memory::spared::Spared;
+use engine::promql::PromError;
+use engine::promql::scan::{PromAnswer, PromQuestion};
 use engine::query::request::HealthRequest;
 use engine::query::scatter::{CoreAnswer, Question, TooLarge};
 use engine::series::route::{Batch, Sample};
@@ -48,6 +50,8 @@ pub enum Request {
 pub enum Work {
     /// Answer a query.
     Query(Question),
+    /// Answer a question in PromQL.
+    Prometheus(Arc<PromQuestion>),
     /// Free buffers, when that is recorded.
     Free(Free),
     /// Free whatever ends before a time, but of hosts that are spared.
@@ -98,6 +102,8 @@ pub enum Reply {
     NotWritten(Box<str>, Vec<Sample>),
     /// A part of a query's answer.
     Answered(Result<CoreAnswer, TooLarge>),
+    /// A part of the answer to a question in PromQL.
+    Prometheus(Result<Box<PromAnswer>, PromError>),
     /// So many buffers were freed.
     Freed(u64),
     /// The log does not work: nothing was freed.

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use engine::line::decode::{BadLine, Counts, LineStream, Outbox};
+use engine::line::decode::{BadLine, Counts, Dialect, LineStream, Outbox};
 use engine::line::error::LineError;
 use engine::line::key::UnsafeName;
 
@@ -48,10 +48,16 @@ impl Ingest {
     /// A stream at its beginning.
     #[must_use]
     pub fn new(core: &Rc<Core>, cluster_default: &str, bad_line: BadLine) -> Self {
+        Self::of_dialect(core, cluster_default, bad_line, Dialect::default())
+    }
+
+    /// A stream at its beginning, of a client that speaks this dialect.
+    #[must_use]
+    pub fn of_dialect(core: &Rc<Core>, cluster_default: &str, bad_line: BadLine, dialect: Dialect) -> Self {
         Self {
             core: Rc::clone(core),
             cluster_default: cluster_default.into(),
-            stream: LineStream::new(bad_line),
+            stream: LineStream::of_dialect(bad_line, dialect),
             outbox: Outbox::new(core.cores()),
             call: Call::new(core),
             too_old: 0,
@@ -130,6 +136,13 @@ impl Ingest {
     #[must_use]
     pub fn is_refused(&self) -> bool {
         self.refused.is_some()
+    }
+
+    /// How many bad lines were skipped since the last report, and the first of them.
+    #[must_use]
+    pub fn bad_lines(&self) -> Option<(u64, LineError)> {
+        let counts = &self.stream.counts;
+        counts.first_bad.clone().map(|first| (counts.bad, first))
     }
 
     fn take(&mut self, replies: Vec<(usize, Reply)>) {

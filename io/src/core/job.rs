@@ -9,6 +9,7 @@ use engine::limits::HEALTH_NODES_PER_STEP;
 use engine::memory::retention::FreeWork;
 use engine::memory::shard::Shard;
 use engine::memory::snapshot::SnapshotWork;
+use engine::promql::scan::PromScan;
 use engine::query::request::HealthRequest;
 use engine::query::scatter::{CoreQuery, Step};
 use engine::series::tree::ROOT;
@@ -20,6 +21,8 @@ use super::event::{Reply, Work};
 pub enum Job {
     /// A query.
     Query(Box<CoreQuery>),
+    /// A question in PromQL.
+    Prometheus(Box<PromScan>),
     /// A free.
     Free(FreeWork),
     /// The snapshots of a host; none once they are made.
@@ -47,6 +50,7 @@ impl Job {
     pub fn new(wanted: Work, shard: &Shard) -> Self {
         match wanted {
             Work::Query(question) => Self::Query(Box::new(CoreQuery::new(question))),
+            Work::Prometheus(question) => Self::Prometheus(Box::new(PromScan::new(question))),
             Work::Free(Free { selectors, mine, to }) => {
                 let found = mine.into_iter().filter_map(|index| {
                     shard.tree().find(selectors[index as usize].iter().map(String::as_str))
@@ -73,6 +77,7 @@ impl Job {
                 Step::More => None,
                 Step::Done(answer) => Some(Reply::Answered(answer)),
             },
+            Self::Prometheus(scan) => scan.step(shard).map(|answer| Reply::Prometheus(answer.map(Box::new))),
             Self::Free(work) => work.step(shard).then(|| Reply::Freed(work.freed() as u64)),
             Self::Snapshot(work) => {
                 if !work.as_mut().expect("made once").step(shard) {

@@ -409,7 +409,11 @@ fn random_failures(has_durable_writes: bool) {
                     Operation::Close,
                 ];
                 log.faults.tears.set(next(2) == 0);
-                log.faults.fail(operations[next(operations.len() as u64) as usize], ErrorKind::Other, 1 + next(2) as u32);
+                log.faults.fail(
+                    operations[next(operations.len() as u64) as usize],
+                    ErrorKind::Other,
+                    1 + next(2) as u32,
+                );
             }
             let segment = log.runs_again().await;
             let bytes = number.to_le_bytes().repeat(64 * (1 + next(5) as usize));

@@ -58,6 +58,7 @@ fn main(main: &Main) -> Value {
         "max-connections": main.connections_max,
         "max-header-bytes": main.header_bytes_max,
         "min-body-rate": main.body_bytes_per_second_min,
+        "influx-fields": main.influx_fields,
     })
 }
 

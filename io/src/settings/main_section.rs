@@ -31,6 +31,7 @@ const KEYS: &[&str] = &[
     "max-connections",
     "max-header-bytes",
     "min-body-rate",
+    "influx-fields",
 ];
 const DEBUG_KEYS: &[&str] = &["dump-to-file", "gops"];
 
@@ -70,6 +71,8 @@ pub struct Main {
     /// Slowest body of a request, in bytes per second over every span of the idle timeout; 0: no bound. Not known to the
     /// reference.
     pub body_bytes_per_second_min: u32,
+    /// Whether fields of lines for InfluxDB other than `value` are metrics `<measurement>_<field>`. Not known to the reference.
+    pub influx_fields: bool,
     /// `query-limit` written here instead of in `metric-store`; a limit there comes first.
     pub(super) query_values_max: Option<u64>,
 }
@@ -94,6 +97,7 @@ impl Main {
             connections_max: bounds::CONNECTIONS_DEFAULT,
             header_bytes_max: bounds::HEADER_BYTES_DEFAULT,
             body_bytes_per_second_min: 0,
+            influx_fields: false,
             query_values_max: None,
         }
     }
@@ -132,6 +136,7 @@ impl Main {
         let (min, max) = (bounds::HEADER_BYTES_MIN, bounds::HEADER_BYTES_MAX);
         main.header_bytes_max = within(&object, "max-header-bytes", min, max, main.header_bytes_max);
         main.body_bytes_per_second_min = within(&object, "min-body-rate", 0, bounds::BODY_RATE_MAX, 0);
+        main.influx_fields = object.boolean("influx-fields").unwrap_or(false);
         main.query_values_max = object.integer_within("query-limit", 1, u64::MAX, " values");
         main
     }

@@ -9,6 +9,7 @@ pub(crate) mod disk;
 pub(crate) mod http;
 pub(crate) mod issuer;
 pub(crate) mod prometheus;
+pub(crate) mod python;
 pub(crate) mod random;
 pub(crate) mod scenario;
 pub(crate) mod tls;
