@@ -61,6 +61,8 @@ pub const SNAPSHOT_SLOTS_PER_STEP: usize = 1024;
 pub const SNAPSHOT_SERIES_COST_SLOTS: usize = 32;
 /// Nodes judged at once.
 pub const HEALTH_NODES_PER_STEP: usize = 4;
+/// Series, and levels, of a host that a listing shows; a host of 256 threads and 8 accelerators has some 8,000.
+pub const LISTED_SERIES_MAX: usize = 20_000;
 /// Data shorter than this is not resampled (SPEC section 4).
 pub const RESAMPLE_POINTS_MIN: usize = 1000;
 

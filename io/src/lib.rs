@@ -23,3 +23,4 @@ pub mod settings;
 mod start;
 pub mod systemd;
 pub mod telemetry;
+pub mod ui;

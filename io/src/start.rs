@@ -30,6 +30,7 @@ use crate::metrics::daemon::DaemonMetrics;
 use crate::runtime::{self, Listener, StopFlag};
 use crate::settings::Settings;
 use crate::systemd::Pulses;
+use crate::ui::Pages;
 
 /// What all cores share.
 #[derive(Clone)]
@@ -108,8 +109,9 @@ impl CoreStart {
         };
         let connections = Rc::clone(&front.connections);
         let loading = Arc::clone(&metrics.loading);
-        let api =
-            Rc::new(Api::new(Rc::clone(&core), front.access.clone(), settings.main.influx_fields, metrics));
+        let pages = Pages::new(settings.main.serves_ui());
+        let api = Api::new(Rc::clone(&core), front.access.clone(), settings.main.influx_fields, metrics);
+        let api = Rc::new(api.with_pages(pages));
         let http = HttpDoor::new(&front, Rc::clone(&api), Some(&core), &settings, &stop);
         let lines = LinesDoor::new(&front, &core, &settings);
         front::welcome(&core, Rc::clone(&http), Rc::clone(&lines));

@@ -4,6 +4,7 @@
 //! freed, finds the directory so. A query for all nodes of a cluster reads it without a message
 //! (`query/scatter.rs`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::hosts::HostList;
@@ -50,6 +51,23 @@ impl Directory {
         for core in &self.cores {
             core.read(|list| list.iter().for_each(|(cluster, host)| f(cluster, host)));
         }
+    }
+
+    /// The first `clusters_max` clusters of all cores in name order, each with the number of its hosts.
+    #[must_use]
+    pub fn clusters(&self, clusters_max: usize) -> BTreeMap<Arc<str>, usize> {
+        let mut clusters = BTreeMap::new();
+        for core in &self.cores {
+            core.read(|list| {
+                for (cluster, hosts) in list.clusters().take(clusters_max) {
+                    *clusters.entry(Arc::clone(cluster)).or_default() += hosts;
+                }
+            });
+            while clusters.len() > clusters_max {
+                clusters.pop_last();
+            }
+        }
+        clusters
     }
 }
 
@@ -141,6 +159,26 @@ mod tests {
         write(&mut shard, 0, &["h"]);
         shard.free_before(ROOT, i64::MAX);
         assert!(!publishers[0].publish(&mut shard));
+    }
+
+    #[test]
+    fn clusters_of_all_cores_are_counted_together() {
+        let (directory, mut publishers) = Directory::new(2);
+        let clusters = |max| -> Vec<(String, usize)> {
+            directory.clusters(max).into_iter().map(|(name, hosts)| (name.to_string(), hosts)).collect()
+        };
+        assert_eq!(clusters(9), []);
+        for (core, names) in [(0, ["a h1", "b h1"]), (1, ["a h2", "c h1"])] {
+            let mut hosts = HostList::default();
+            for name in names {
+                let (cluster, host) = name.split_once(' ').unwrap();
+                hosts.insert(cluster, host);
+            }
+            publishers[core].hosts = hosts.clone();
+            directory.cores[core].publish(|| hosts);
+        }
+        assert_eq!(clusters(9), [("a".into(), 2), ("b".into(), 1), ("c".into(), 1)]);
+        assert_eq!(clusters(2), [("a".into(), 2), ("b".into(), 1)]);
     }
 
     #[test]

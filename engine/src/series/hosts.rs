@@ -88,6 +88,19 @@ impl HostList {
         self.chunks.iter().flat_map(|entries| entries.iter()).map(|entry| (&entry.cluster, &entry.host))
     }
 
+    /// The clusters in name order, each with the number of its hosts.
+    pub fn clusters(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        let mut entries = self.chunks.iter().flat_map(|entries| entries.iter()).peekable();
+        std::iter::from_fn(move || {
+            let cluster = &entries.next()?.cluster;
+            let mut hosts = 1;
+            while entries.next_if(|entry| entry.cluster == *cluster).is_some() {
+                hosts += 1;
+            }
+            Some((cluster, hosts))
+        })
+    }
+
     /// How many hosts of all clusters there are.
     #[must_use]
     pub fn len(&self) -> usize {

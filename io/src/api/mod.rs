@@ -6,6 +6,7 @@ pub mod encoding;
 pub mod free;
 pub mod health;
 pub mod influx;
+pub mod listing;
 pub mod metrics;
 pub mod probe;
 pub mod prometheus;
@@ -28,6 +29,7 @@ use crate::metrics::counters::Call;
 use crate::metrics::daemon::DaemonMetrics;
 use crate::recover::Loading;
 use crate::runtime::now_ns;
+use crate::ui::Pages;
 use body::ApiBody;
 use reply::Form;
 
@@ -42,6 +44,7 @@ pub struct Api {
     /// `main.influx-fields`.
     field_metrics: bool,
     metrics: Arc<DaemonMetrics>,
+    pages: Rc<Pages>,
 }
 
 impl Api {
@@ -53,7 +56,13 @@ impl Api {
         field_metrics: bool,
         metrics: Arc<DaemonMetrics>,
     ) -> Self {
-        Self { core, access, field_metrics, metrics }
+        Self { core, access, field_metrics, metrics, pages: Rc::default() }
+    }
+
+    /// The same, which also serves pages.
+    #[must_use]
+    pub fn with_pages(self, pages: Pages) -> Self {
+        Self { pages: Rc::new(pages), ..self }
     }
 }
 
@@ -82,6 +91,9 @@ enum Verb {
     InfluxWrite(influx::Version),
     Prometheus(prometheus::Endpoint),
     Metrics,
+    ListClusters,
+    ListHosts,
+    ListSeries,
     Probe(Probe),
 }
 
@@ -112,6 +124,9 @@ impl Verb {
             "/ping" => Self::Probe(Probe::Ping),
             "/health" => Self::Probe(Probe::Health),
             "/ready" => Self::Probe(Probe::Ready),
+            "/api/ui/clusters" => Self::ListClusters,
+            "/api/ui/hosts" => Self::ListHosts,
+            "/api/ui/series" => Self::ListSeries,
             _ => return None,
         })
     }
@@ -121,7 +136,7 @@ impl Verb {
         match self {
             Self::Write | Self::Free | Self::InfluxWrite(_) => &[Method::POST],
             Self::Query | Self::Health | Self::Prometheus(_) => &[Method::GET, Method::POST],
-            Self::Debug => &[Method::GET],
+            Self::Debug | Self::ListClusters | Self::ListHosts | Self::ListSeries => &[Method::GET],
             Self::Metrics | Self::Probe(_) => &[Method::GET, Method::HEAD],
         }
     }
@@ -150,6 +165,7 @@ impl Verb {
             Self::Debug => Call::Debug,
             Self::Health => Call::Healthcheck,
             Self::Metrics => Call::Metrics,
+            Self::ListClusters | Self::ListHosts | Self::ListSeries => Call::Other,
             Self::Probe(_) => Call::Probe,
         }
     }
@@ -209,6 +225,10 @@ impl Service for Api {
 impl Api {
     /// The answer, and what the call is counted as.
     async fn answer(&self, request: Request<Incoming>) -> (Call, ApiResponse) {
+        // Files of the daemon itself, the same for everybody: they ask for the token that everything else needs.
+        if let Some(page) = self.pages.answer(&request) {
+            return (Call::Other, page);
+        }
         // Before anything else, so that no call, present or future, can be without.
         if let Some(why) = refusal(self.access.as_deref(), &request) {
             return (Call::Other, reply::unauthorized(why));
@@ -234,6 +254,9 @@ impl Api {
             Verb::Prometheus(endpoint) => prometheus::prometheus(core, request, endpoint).await,
             Verb::Metrics => Ok(metrics::metrics(core, &self.metrics).await),
             Verb::Probe(probe) => Ok(probe.answer(&self.metrics.loading)),
+            Verb::ListClusters => Ok(listing::clusters(&core)),
+            Verb::ListHosts => listing::hosts(&core, &request),
+            Verb::ListSeries => listing::series(core, &request).await,
         };
         answer.unwrap_or_else(|refusal| {
             if refusal.status == hyper::StatusCode::PAYLOAD_TOO_LARGE {

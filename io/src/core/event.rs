@@ -82,6 +82,13 @@ pub enum Work {
     TakeBack(HostHandedOver),
     /// Dump the tree below a selector.
     Dump(Arc<Vec<String>>),
+    /// List the series of a host.
+    ListSeries {
+        /// Its cluster.
+        cluster: Arc<str>,
+        /// Its name.
+        host: Arc<str>,
+    },
     /// Judge nodes.
     Health {
         /// The request.
@@ -118,6 +125,8 @@ pub enum Reply {
     TakenBack,
     /// A part of a dump.
     Dumped(CoreDump),
+    /// The series of a host, as JSON.
+    Series(Vec<u8>),
     /// By node index: its entry in the answer, as JSON.
     Judged(Vec<(u32, Vec<u8>)>),
     /// What was counted.

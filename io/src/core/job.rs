@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use engine::durable::journal::Free;
 use engine::inspect::debug::DumpWork;
-use engine::inspect::health;
+use engine::inspect::{health, listing};
 use engine::limits::HEALTH_NODES_PER_STEP;
 use engine::memory::retention::FreeWork;
 use engine::memory::shard::Shard;
@@ -62,7 +62,9 @@ impl Job {
             Work::Snapshot { host, kind, from, to } => {
                 Self::Snapshot(Some(SnapshotWork::new(host, kind, from, to)))
             }
-            Work::ListHosts | Work::Held | Work::TakeBack(_) => Self::Once(Some(wanted)),
+            Work::ListHosts | Work::ListSeries { .. } | Work::Held | Work::TakeBack(_) => {
+                Self::Once(Some(wanted))
+            }
             Work::Dump(selector) => Self::Dump(DumpWork::new(shard, &selector)),
             Work::Health { request, mine, now } => {
                 Self::Health { request, nodes: mine, now, judged: Vec::new() }
@@ -104,6 +106,11 @@ impl Job {
 fn once(work: Work, shard: &mut Shard) -> Reply {
     match work {
         Work::ListHosts => Reply::Hosts(shard.hosts()),
+        Work::ListSeries { cluster, host } => {
+            let mut json = Vec::new();
+            listing::push_host(shard, &cluster, &host, &mut json);
+            Reply::Series(json)
+        }
         Work::Held => Reply::Held(shard.held_bytes()),
         Work::TakeBack(handed_over) => {
             shard.take_back(&handed_over);

@@ -44,6 +44,8 @@ pub struct Core {
     pub index: usize,
     /// Most values a query may answer.
     pub query_values_max: u64,
+    /// Those of the configuration.
+    pub(crate) metrics: Arc<Metrics>,
     /// The hosts of all cores.
     pub(crate) directory: Arc<Directory>,
     pub(crate) router: RefCell<Router>,
@@ -87,11 +89,12 @@ impl Core {
         let index = ends.index;
         let cores = ends.cores();
         let (outgoing, incoming) = ends.split();
-        let mut router = Router::new(metrics, cores, seed);
+        let mut router = Router::new(Arc::clone(&metrics), cores, seed);
         router.limit_series(series_max);
         let core = Self {
             index,
             query_values_max,
+            metrics,
             directory,
             router: RefCell::new(router),
             outgoing,
