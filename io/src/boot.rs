@@ -54,7 +54,8 @@ pub fn main() -> ExitCode {
     }
     command_line.notes.iter().for_each(|note| tracing::warn!("{note}"));
     match Settings::load(command_line.config.as_deref()).map_err(|error| error.to_string()).and_then(
-        |settings| {
+        |mut settings| {
+            settings.dev = command_line.dev;
             if command_line.check_config {
                 check(&settings)
             } else if command_line.cleanup_checkpoints {

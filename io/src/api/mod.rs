@@ -19,6 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
@@ -32,6 +33,9 @@ use crate::runtime::now_ns;
 use crate::ui::Pages;
 use body::ApiBody;
 use reply::Form;
+
+/// What each call takes and answers, as OpenAPI; a test holds it against the calls there are.
+pub const DESCRIPTION: &str = include_str!("openapi.json");
 
 /// What every verb answers.
 pub type ApiResponse = Response<ApiBody>;
@@ -94,6 +98,7 @@ enum Verb {
     ListClusters,
     ListHosts,
     ListSeries,
+    Describe,
     Probe(Probe),
 }
 
@@ -127,6 +132,7 @@ impl Verb {
             "/api/ui/clusters" => Self::ListClusters,
             "/api/ui/hosts" => Self::ListHosts,
             "/api/ui/series" => Self::ListSeries,
+            "/api/openapi.json" => Self::Describe,
             _ => return None,
         })
     }
@@ -136,7 +142,9 @@ impl Verb {
         match self {
             Self::Write | Self::Free | Self::InfluxWrite(_) => &[Method::POST],
             Self::Query | Self::Health | Self::Prometheus(_) => &[Method::GET, Method::POST],
-            Self::Debug | Self::ListClusters | Self::ListHosts | Self::ListSeries => &[Method::GET],
+            Self::Debug | Self::ListClusters | Self::ListHosts | Self::ListSeries | Self::Describe => {
+                &[Method::GET]
+            }
             Self::Metrics | Self::Probe(_) => &[Method::GET, Method::HEAD],
         }
     }
@@ -165,7 +173,7 @@ impl Verb {
             Self::Debug => Call::Debug,
             Self::Health => Call::Healthcheck,
             Self::Metrics => Call::Metrics,
-            Self::ListClusters | Self::ListHosts | Self::ListSeries => Call::Other,
+            Self::ListClusters | Self::ListHosts | Self::ListSeries | Self::Describe => Call::Other,
             Self::Probe(_) => Call::Probe,
         }
     }
@@ -254,6 +262,7 @@ impl Api {
             Verb::Prometheus(endpoint) => prometheus::prometheus(core, request, endpoint).await,
             Verb::Metrics => Ok(metrics::metrics(core, &self.metrics).await),
             Verb::Probe(probe) => Ok(probe.answer(&self.metrics.loading)),
+            Verb::Describe => Ok(reply::json(ApiBody::full(Bytes::from_static(DESCRIPTION.as_bytes())))),
             Verb::ListClusters => Ok(listing::clusters(&core)),
             Verb::ListHosts => listing::hosts(&core, &request),
             Verb::ListSeries => listing::series(core, &request).await,
@@ -282,3 +291,6 @@ impl Refusal {
         Self { status: hyper::StatusCode::BAD_REQUEST, message: error.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests;

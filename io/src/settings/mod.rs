@@ -56,6 +56,8 @@ pub struct Settings {
     pub nats: Option<Nats>,
     /// The file all this comes from; none: [`Settings::default_site`].
     pub source: Option<PathBuf>,
+    /// `-dev`: Swagger UI is served.
+    pub dev: bool,
     /// What the user should be told once, as warnings: accepted, but probably not what was meant.
     pub notes: Vec<String>,
 }
@@ -93,9 +95,15 @@ impl Settings {
         let nats = Nats::read(sections.nats.as_ref(), &findings);
         let (problems, notes) = findings.into_parts();
         match (metrics, metric_store) {
-            (Some(metrics), Some(metric_store)) if problems.is_empty() => {
-                Ok(Self { main, metrics, metric_store, nats, source: Some(path.to_owned()), notes })
-            }
+            (Some(metrics), Some(metric_store)) if problems.is_empty() => Ok(Self {
+                main,
+                metrics,
+                metric_store,
+                nats,
+                source: Some(path.to_owned()),
+                dev: false,
+                notes,
+            }),
             _ => {
                 assert!(!problems.is_empty(), "a section is only ever missing with a reason");
                 Err(SettingsError::Invalid { path: path.to_owned(), problems })
@@ -113,6 +121,7 @@ impl Settings {
             metric_store: MetricStore::new(bounds::RETENTION_WITHOUT_CONFIG),
             nats: None,
             source: None,
+            dev: false,
             notes: Vec::new(),
         }
     }

@@ -3,6 +3,8 @@
 //! Before it: `api`, which asks here before it asks for a token: the files are the same for everybody and hold no data. After
 //! it: the browser, which runs `page.js` and calls `/api/ui/…`, `/api/healthcheck` and `/api/query`, with a token if needed.
 
+mod swagger;
+
 use bytes::Bytes;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
@@ -54,25 +56,30 @@ pub struct Pages {
     files: Vec<File>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct File {
     path: &'static str,
     content_type: HeaderValue,
-    content: &'static str,
+    content: Bytes,
     tag: HeaderValue,
+    /// What the file may load and do.
+    policy: HeaderValue,
 }
 
 impl Pages {
-    /// The page at `/`, if it is wanted.
+    /// The page at `/` and Swagger UI, each if it is wanted.
     #[must_use]
-    pub fn new(serves_ui: bool) -> Self {
-        let files = FILES.iter().filter(|_| serves_ui).map(|&(path, content_type, content)| File {
-            path,
-            content_type: HeaderValue::from_static(content_type),
-            content,
-            tag: tag(content.as_bytes()),
-        });
-        Self { files: files.collect() }
+    pub fn new(serves_ui: bool, serves_swagger: bool) -> Self {
+        let files = FILES.iter().filter(|_| serves_ui);
+        let mut files: Vec<File> = files
+            .map(|&(path, content_type, content)| {
+                File::new(path, content_type, Bytes::from_static(content.as_bytes()), POLICY)
+            })
+            .collect();
+        if serves_swagger {
+            files.extend(swagger::files());
+        }
+        Self { files }
     }
 
     /// The file of this path, to who wants to read one; none: this is another call.
@@ -87,6 +94,11 @@ impl Pages {
 }
 
 impl File {
+    fn new(path: &'static str, content_type: &'static str, content: Bytes, policy: HeaderValue) -> Self {
+        let (content_type, tag) = (HeaderValue::from_static(content_type), tag(&content));
+        Self { path, content_type, content, tag, policy }
+    }
+
     fn answer(&self, asked: &HeaderMap) -> ApiResponse {
         let is_known =
             asked.get_all(IF_NONE_MATCH).iter().any(|tags| names(tags.as_bytes(), self.tag.as_bytes()));
@@ -96,13 +108,13 @@ impl File {
             unchanged
         } else {
             // The HTTP library leaves the body out for HEAD, but not its length.
-            Response::new(ApiBody::full(Bytes::from_static(self.content.as_bytes())))
+            Response::new(ApiBody::full(self.content.clone()))
         };
         response.headers_mut().extend([
             (CONTENT_TYPE, self.content_type.clone()),
             (ETAG, self.tag.clone()),
             (CACHE_CONTROL, REVALIDATE),
-            (CONTENT_SECURITY_POLICY, POLICY),
+            (CONTENT_SECURITY_POLICY, self.policy.clone()),
             (X_CONTENT_TYPE_OPTIONS, NOSNIFF),
             (REFERRER_POLICY, NO_REFERRER),
             (PERMISSIONS, NO_PERMISSIONS),
@@ -136,7 +148,7 @@ mod tests {
 
     #[test]
     fn files_are_served_to_readers_only_and_only_if_wanted() {
-        let pages = Pages::new(true);
+        let pages = Pages::new(true, false);
         for &(path, content_type, content) in FILES {
             let answer = get(&pages, "GET", path, "").unwrap();
             assert_eq!(answer.status(), StatusCode::OK);
@@ -145,14 +157,14 @@ mod tests {
             assert_eq!(http_body::Body::size_hint(answer.body()).exact(), Some(content.len() as u64));
             assert!(get(&pages, "HEAD", path, "").is_some());
             assert!(get(&pages, "POST", path, "").is_none());
-            assert!(get(&Pages::new(false), "GET", path, "").is_none());
+            assert!(get(&Pages::new(false, true), "GET", path, "").is_none());
         }
         assert!(get(&pages, "GET", "/api/query", "").is_none());
     }
 
     #[test]
     fn who_has_the_file_gets_304() {
-        let pages = Pages::new(true);
+        let pages = Pages::new(true, false);
         let first = get(&pages, "GET", "/", "\"another\"").unwrap();
         let tag = first.headers()[ETAG].to_str().unwrap();
         for known in [tag.to_owned(), format!("\"x\", W/{tag}"), "*".to_owned()] {

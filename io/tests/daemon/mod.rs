@@ -48,6 +48,7 @@ const START_ATTEMPTS_MAX: usize = 5;
 pub(crate) struct Daemon {
     directory: TempDir,
     config: Value,
+    flags: Vec<String>,
     port: u16,
     child: Child,
     log: Log,
@@ -69,25 +70,32 @@ impl Daemon {
     /// Starts a daemon whose scratch directory and configuration were changed by `change` first.
     #[track_caller]
     pub(crate) fn start_on(change: impl Fn(&Path, &mut Value)) -> Self {
-        Self::start_until(RUNNING, change)
+        Self::start_until(RUNNING, &[], change)
     }
 
     /// The same, but does not wait until the data is loaded.
     #[track_caller]
     pub(crate) fn start_early(change: impl Fn(&mut Value)) -> Self {
-        Self::start_until(LISTENING, |_, config| change(config))
+        Self::start_until(LISTENING, &[], |_, config| change(config))
+    }
+
+    /// Starts a daemon with these flags.
+    #[track_caller]
+    pub(crate) fn start_with_flags(flags: &[&str]) -> Self {
+        Self::start_until(RUNNING, flags, |_, _| {})
     }
 
     #[track_caller]
-    fn start_until(logged: &str, change: impl Fn(&Path, &mut Value)) -> Self {
+    fn start_until(logged: &str, flags: &[&str], change: impl Fn(&Path, &mut Value)) -> Self {
+        let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
         let mut said = String::new();
         for _ in 0..START_ATTEMPTS_MAX {
             let directory = tempfile::tempdir().expect("a scratch directory can be made");
             let port = free_port();
             let mut config = default_config(directory.path(), port);
             change(directory.path(), &mut config);
-            match launch(directory.path(), &config, logged) {
-                Ok((child, log)) => return Self { directory, config, port, child, log },
+            match launch(directory.path(), &config, logged, &flags) {
+                Ok((child, log)) => return Self { directory, config, flags, port, child, log },
                 Err(text) => said = text,
             }
         }
@@ -102,7 +110,7 @@ impl Daemon {
         // then a connection succeeds and is reset.
         let is_refused = || TcpStream::connect(("127.0.0.1", self.port)).is_err();
         assert!(eventually(START_TIMEOUT, is_refused), "something else listens on {}", self.port);
-        let (child, log) = launch(self.directory.path(), &self.config, RUNNING)
+        let (child, log) = launch(self.directory.path(), &self.config, RUNNING, &self.flags)
             .unwrap_or_else(|said| panic!("restart: {said}"));
         self.child = child;
         self.log = log;
@@ -380,12 +388,13 @@ pub(crate) fn eventually(timeout: Duration, mut condition: impl FnMut() -> bool)
 }
 
 /// Starts a daemon and waits until it has `logged` that.
-fn launch(directory: &Path, config: &Value, logged: &str) -> Result<(Child, Log), String> {
+fn launch(directory: &Path, config: &Value, logged: &str, flags: &[String]) -> Result<(Child, Log), String> {
     let config_path = write_config(directory, config);
     let mut child = Command::new(BINARY)
         .arg("-config")
         .arg(config_path)
         .args(["-loglevel", "info"])
+        .args(flags)
         .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
