@@ -109,7 +109,7 @@ impl CoreStart {
         };
         let connections = Rc::clone(&front.connections);
         let loading = Arc::clone(&metrics.loading);
-        let pages = Pages::new(settings.main.serves_ui(), settings.dev);
+        let pages = Pages::new(settings.main.ui, settings.dev);
         let api = Api::new(Rc::clone(&core), front.access.clone(), settings.main.influx_fields, metrics);
         let api = Rc::new(api.with_pages(pages));
         let http = HttpDoor::new(&front, Rc::clone(&api), Some(&core), &settings, &stop);

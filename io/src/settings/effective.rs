@@ -59,7 +59,7 @@ fn main(main: &Main) -> Value {
         "max-header-bytes": main.header_bytes_max,
         "min-body-rate": main.body_bytes_per_second_min,
         "influx-fields": main.influx_fields,
-        "ui": main.serves_ui(),
+        "ui": main.ui,
     })
 }
 

@@ -74,8 +74,8 @@ pub struct Main {
     pub body_bytes_per_second_min: u32,
     /// Whether fields of lines for InfluxDB other than `value` are metrics `<measurement>_<field>`. Not known to the reference.
     pub influx_fields: bool,
-    /// Whether the page at `/` is served; see [`Self::serves_ui`]. Not known to the reference.
-    pub ui: Option<bool>,
+    /// Whether the page at `/` is served: where everybody may call, unless the file says otherwise. Not known to the reference.
+    pub ui: bool,
     /// `query-limit` written here instead of in `metric-store`; a limit there comes first.
     pub(super) query_values_max: Option<u64>,
 }
@@ -101,15 +101,9 @@ impl Main {
             header_bytes_max: bounds::HEADER_BYTES_DEFAULT,
             body_bytes_per_second_min: 0,
             influx_fields: false,
-            ui: None,
+            ui: true,
             query_values_max: None,
         }
-    }
-
-    /// Whether the page at `/` is served: where everybody may call, unless it says otherwise.
-    #[must_use]
-    pub fn serves_ui(&self) -> bool {
-        self.ui.unwrap_or(self.jwt_public_key.is_none())
     }
 
     /// Reads the section; keeps the default of every key that is absent or wrong.
@@ -147,7 +141,7 @@ impl Main {
         main.header_bytes_max = within(&object, "max-header-bytes", min, max, main.header_bytes_max);
         main.body_bytes_per_second_min = within(&object, "min-body-rate", 0, bounds::BODY_RATE_MAX, 0);
         main.influx_fields = object.boolean("influx-fields").unwrap_or(false);
-        main.ui = object.boolean("ui");
+        main.ui = object.boolean("ui").unwrap_or(main.jwt_public_key.is_none());
         main.query_values_max = object.integer_within("query-limit", 1, u64::MAX, " values");
         main
     }
