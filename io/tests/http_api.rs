@@ -115,7 +115,8 @@ fn a_connection_serves_many_requests_errors_among_them() {
 
 #[test]
 fn unknown_paths_and_methods_are_json_errors() {
-    let daemon = Daemon::start();
+    // The page at `/` has tests of its own.
+    let daemon = Daemon::start_with(|config| config["main"]["ui"] = json!(false));
     for path in ["/", "/api", "/api/", "/api/wri", "/api/write/x", "/api/query//", "/metrics-not-there"] {
         daemon.request("GET", path, "").error(404);
         daemon.request("POST", path, "x").error(404);
