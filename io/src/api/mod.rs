@@ -214,7 +214,10 @@ pub(crate) fn early_call(
         Some(Verb::Probe(probe)) => EarlyCall::Answer(probe.answer(&metrics.loading)),
         Some(Verb::Metrics) => EarlyCall::Answer(metrics::early(metrics)),
         Some(Verb::Write | Verb::InfluxWrite(_)) => EarlyCall::Wait,
-        _ => EarlyCall::WaitOr(probe::still_loading(&metrics.loading)),
+        _ => {
+            let form = verb.map_or(Form::Own, Verb::form);
+            EarlyCall::WaitOr(probe::still_loading(form, &metrics.loading))
+        }
     }
 }
 

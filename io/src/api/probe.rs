@@ -8,6 +8,7 @@ use hyper::StatusCode;
 use hyper::header::{HeaderValue, RETRY_AFTER};
 
 use super::body::ApiBody;
+use super::reply::Form;
 use super::{ApiResponse, reply};
 use crate::recover::Loading;
 
@@ -51,9 +52,9 @@ pub fn ready(loading: &Loading) -> ApiResponse {
 
 /// 503 for what cannot be answered before everything is loaded.
 #[must_use]
-pub fn still_loading(loading: &Loading) -> ApiResponse {
+pub(super) fn still_loading(form: Form, loading: &Loading) -> ApiResponse {
     let message = format!("the data is being loaded, {} % so far: try again later", loading.percent());
-    let mut response = reply::error(StatusCode::SERVICE_UNAVAILABLE, &message);
+    let mut response = reply::error_in(form, StatusCode::SERVICE_UNAVAILABLE, &message);
     response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
     response
 }
