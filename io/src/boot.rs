@@ -34,6 +34,7 @@ use crate::privileges::Identity;
 use crate::recover::{self, Loading};
 use crate::runtime::{self, CoreThread, Listener, StopFlag};
 use crate::settings::{Cleanup, Main, Settings, resolve};
+use crate::sizing;
 use crate::start::{AllCores, CoreListeners, CoreStart};
 use crate::systemd::{Pulses, notify, start_watchdog};
 use crate::telemetry::{self, critical};
@@ -58,6 +59,8 @@ pub fn main() -> ExitCode {
             settings.dev = command_line.dev;
             if command_line.check_config {
                 check(&settings)
+            } else if let Some(site) = &command_line.size {
+                sizing::size(&settings, site).map(|text| print_out(&text)).map_err(|error| error.to_string())
             } else if command_line.cleanup_checkpoints {
                 clean_up(&settings)
             } else {

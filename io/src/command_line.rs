@@ -44,6 +44,8 @@ pub struct CommandLine {
     pub cleanup_checkpoints: bool,
     /// `-check-config`: print what the configuration comes to, then exit.
     pub check_config: bool,
+    /// `-size`: print what a site needs, then exit; the text is for [`crate::sizing`].
+    pub size: Option<String>,
     /// What to warn of once the log is there: accepted as the reference accepts it, but odd.
     pub notes: Vec<String>,
 }
@@ -74,7 +76,7 @@ pub enum CommandLineError {
         /// The argument.
         argument: String,
     },
-    /// `-config` or `-loglevel` at the end of the line.
+    /// `-config`, `-loglevel` or `-size` at the end of the line.
     #[error("flag needs an argument: -{name}")]
     MissingValue {
         /// The flag without dashes.
@@ -101,6 +103,7 @@ enum Flag {
     Gops,
     CleanupCheckpoints,
     CheckConfig,
+    Size,
     Help,
 }
 
@@ -115,6 +118,12 @@ const FLAGS: &[(&str, Flag, &str, &str)] = &[
     ("help", Flag::Help, "", "Show this text and exit"),
     ("logdate", Flag::LogDate, "", "Begin log lines with date and time"),
     ("loglevel", Flag::LogLevel, "LEVEL", "debug, info, warn, err or crit (default \"warn\")"),
+    (
+        "size",
+        Flag::Size,
+        "SITE",
+        "Print the memory and disk that a site needs, and exit (\"hosts=200,threads=72\"; see the manual page)",
+    ),
     ("version", Flag::Version, "", "Show the version and exit"),
 ];
 
@@ -156,6 +165,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         gops: false,
         cleanup_checkpoints: false,
         check_config: false,
+        size: None,
         notes: Vec::new(),
     };
     let mut version_wanted = false;
@@ -175,10 +185,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         if !value_name.is_empty() {
             let value = value.or_else(|| arguments.next());
             let value = value.ok_or(CommandLineError::MissingValue { name })?;
-            if flag == Flag::Config {
-                line.config = Some(PathBuf::from(value));
-            } else {
-                line.log_level = log_level(&value, &mut line.notes);
+            match flag {
+                Flag::Config => line.config = Some(PathBuf::from(value)),
+                Flag::Size => line.size = Some(value.to_string_lossy().into_owned()),
+                _ => line.log_level = log_level(&value, &mut line.notes),
             }
             continue;
         }
@@ -191,7 +201,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Flag::Gops => line.gops = on,
             Flag::CleanupCheckpoints => line.cleanup_checkpoints = on,
             Flag::CheckConfig => line.check_config = on,
-            Flag::Config | Flag::LogLevel => unreachable!("flags with a value are done above"),
+            Flag::Config | Flag::LogLevel | Flag::Size => unreachable!("flags with a value are done above"),
         }
     }
     Ok(if version_wanted { Invocation::Version } else { Invocation::Run(line) })
@@ -310,6 +320,7 @@ mod tests {
         ] {
             assert_eq!(run(arguments).config, Some(PathBuf::from("/etc/cc.json")), "{arguments:?}");
         }
+        assert_eq!(run(&["-size=hosts=2,threads=3"]).size.as_deref(), Some("hosts=2,threads=3"));
         assert_eq!(run(&["-config=a=b"]).config, Some(PathBuf::from("a=b")));
         assert_eq!(run(&["-config", "-dev"]).config, Some(PathBuf::from("-dev")), "as Go reads it");
     }
@@ -389,6 +400,7 @@ mod tests {
             (&["-confg", "x"][..], "flag provided but not defined: -confg"),
             (&["--foo=bar"], "flag provided but not defined: -foo"),
             (&["-config"], "flag needs an argument: -config"),
+            (&["-size"], "flag needs an argument: -size"),
             (&["-dev", "-loglevel"], "flag needs an argument: -loglevel"),
             (&["-dev=yes"], "invalid value \"yes\" for flag -dev"),
             (&["-logdate="], "invalid value \"\" for flag -logdate"),

@@ -20,6 +20,7 @@ pub mod progress;
 pub mod recover;
 pub mod runtime;
 pub mod settings;
+pub mod sizing;
 mod start;
 pub mod systemd;
 pub mod telemetry;
