@@ -26,7 +26,7 @@ VOLUME /var/lib/cc-metric-store
 EXPOSE 8082
 # Any answer will do, also the 401 of a daemon that wants tokens: what is asked is whether it is alive. With TLS: HEALTH_URL=https://…
 ENV HEALTH_URL=http://127.0.0.1:8082/ping
-HEALTHCHECK --interval=30s --timeout=5s --start-period=30m --retries=3 \
+HEALTHCHECK --interval=30s --timeout=5s --start-period=1m --retries=3 \
     CMD curl --silent --insecure --output /dev/null --max-time 4 "$HEALTH_URL"
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/bin/cc-metric-store"]
