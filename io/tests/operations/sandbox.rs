@@ -3,7 +3,8 @@
 //! The filters of system calls are put on the daemon itself (`io/tests/python/under_seccomp.py`).
 
 use std::fs;
-use std::path::Path;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ fn the_unit_says_what_the_daemon_needs() {
 /// The daemon under a filter; killed when its test ends.
 struct Confined {
     child: Child,
-    log: std::path::PathBuf,
+    log: PathBuf,
 }
 
 impl Confined {
@@ -111,6 +112,12 @@ impl Drop for Confined {
     }
 }
 
+/// Whether the daemon on this port has loaded its data.
+fn is_ready(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
+        && Client::connect(port).request("GET", "/ready", &[], &[]).is_ok_and(|answer| answer.status == 200)
+}
+
 /// Write, query, stop with its checkpoint, and a second start that loads.
 #[track_caller]
 fn lives_under(filter: &[&str]) {
@@ -119,8 +126,7 @@ fn lives_under(filter: &[&str]) {
     for round in 0..2 {
         let port = free_port();
         let mut daemon = Confined::start(directory.path(), filter, port);
-        let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
-        assert!(eventually(Duration::from_secs(30), listens), "{}", daemon.log());
+        assert!(eventually(Duration::from_secs(30), || is_ready(port)), "{}", daemon.log());
         let mut client = Client::connect(port);
         if round == 0 {
             let line = format!("cpu_load,cluster=c,hostname=h value=7 {time}\n");
