@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_log_is_bounded_by_what_bounds_it() {
-        let segments = (2 * 4 * 64 * 1024 * 1024) as f64;
+        let segments = 2.0 * 4.0 * 64.0 * 1024.0 * 1024.0;
         let usual = estimate(SPEC, |_| {});
         assert!((usual.log_bytes - segments - 148_000.0 * 720.0 * 11.2).abs() < 1.0);
         let bounded = estimate(SPEC, |site| site.wal_bytes_max = Some(100_000_000));
