@@ -98,7 +98,7 @@ mod tests {
     const SPEC: &str = "hosts=200,threads=72,thread-metrics=10,node-metrics=20,cores=2";
 
     #[test]
-    fn a_day_of_the_load_generator_is_what_was_measured() {
+    fn memory_is_samples_series_and_cores() {
         // 148,000 series × 1440 samples took 1.96 bytes a sample with two decimals: 0.42 GB; the estimate is for three days and
         // open buffers.
         let found = estimate(SPEC, |_| {});
