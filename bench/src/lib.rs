@@ -44,6 +44,10 @@
 //! - `compare` ([`compare`], [`peer`]): the same bytes to this daemon, VictoriaMetrics, InfluxDB and other stores;
 //! - `queries` ([`query_set`]): round trips over a day of minutes, and what the largest query does to ingest;
 //! - `scaling` ([`scaling`], [`probe`]): one core against two, and a message-cost model for more;
+//! - `nats`: the load over HTTP, NATS and JetStream, per CPU time of the daemon;
+//! - `restart`: a start after a kill, until everything is answered;
+//! - `memory`: resident bytes of a point, and what freeing gives back;
+//! - `archive`: bytes and time of a sample in the archive, beside a compressed snapshot;
 //! - `wire`: what compressed bodies, compressed answers and TLS cost;
 //! - `plots` ([`plot`]): latency at fixed rates and throughput over connections and cores, as SVG.
 //!

@@ -1,4 +1,6 @@
-//! The table for people and the file for programs. The last step of a run.
+//! The table for people and the file for programs. The last step of a run, and how programs end.
+
+use std::{fmt::Display, process::ExitCode};
 
 use serde_json::{Value, json};
 
@@ -7,6 +9,17 @@ use crate::{
     options::{Extent, Options, Target},
     sender::Transport,
 };
+
+/// How a program of this crate ends; an error is printed.
+pub fn exit_code(result: Result<(), impl Display>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// A table of one run (or of medians): one column per phase.
 #[must_use]

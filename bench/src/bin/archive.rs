@@ -8,6 +8,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use bench::report;
 use bench::values::{Round, Shape};
 use clap::{Arg, ArgAction};
 use engine::archive::schema::{TimestampEncoding, properties, properties_with};
@@ -97,13 +98,7 @@ fn main() -> ExitCode {
         .arg(Arg::new("all").long("all").action(ArgAction::SetTrue))
         .get_matches();
     let number = |name: &str| *matches.get_one::<u32>(name).expect("it has a default");
-    match run(number("hosts"), number("points"), number("snapshots"), matches.get_flag("all")) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    report::exit_code(run(number("hosts"), number("points"), number("snapshots"), matches.get_flag("all")))
 }
 
 fn run(hosts: u32, points: u32, snapshots: u32, all: bool) -> Result<(), Box<dyn Error>> {

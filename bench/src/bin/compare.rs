@@ -19,13 +19,7 @@ use serde_json::json;
 const GOAL: f64 = 8.0;
 
 fn main() -> ExitCode {
-    match run(&command().get_matches()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    report::exit_code(run(&command().get_matches()))
 }
 
 fn command() -> Command {

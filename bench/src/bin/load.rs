@@ -5,17 +5,8 @@ use std::{error::Error, fs, process::ExitCode};
 use bench::{figures::RunFigures, interrupt, options::Options, pace, report, session, site::Site};
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args_os()) {
-        Ok(options) => options,
-        Err(error) => error.exit(),
-    };
-    match load(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let options = Options::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    report::exit_code(load(&options))
 }
 
 /// All runs, and their report.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bench::procfs::Usage;
+use bench::report;
 use bench::values::mix;
 use clap::{Arg, ArgAction};
 use engine::config::{Aggregation, Metric, MetricId, Metrics};
@@ -127,13 +128,7 @@ impl Kind {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = if arguments.here { feed(&arguments) } else { feed_all(&arguments) };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    report::exit_code(result)
 }
 
 /// One process per kind.

@@ -21,7 +21,7 @@ use bench::{
     interrupt,
     options::{Extent, Options, Target},
     procfs::{Usage, thread_cpu},
-    run, sender,
+    report, run, sender,
     site::{CLUSTER, Site},
     timeline::{Timeline, now_seconds},
     verify::{self, Sent},
@@ -55,17 +55,8 @@ struct Figures {
 }
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args_os()) {
-        Ok(options) => options,
-        Err(error) => error.exit(),
-    };
-    match measure(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let options = Options::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    report::exit_code(measure(&options))
 }
 
 fn measure(options: &Options) -> Result<(), Box<dyn Error>> {

@@ -15,6 +15,7 @@ use bench::{
     options::Options,
     pace,
     plot::{Axis, Plot, Series},
+    report,
     session::{self, Session},
     site::Site,
 };
@@ -45,13 +46,7 @@ fn main() -> ExitCode {
     let binary = matches.get_one::<PathBuf>("binary").expect("has a default");
     let directory = matches.get_one::<PathBuf>("directory").expect("required");
     let seconds = *matches.get_one::<u32>("seconds").expect("has a default");
-    match plots(binary, directory, seconds) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    report::exit_code(plots(binary, directory, seconds))
 }
 
 fn plots(binary: &Path, directory: &Path, seconds: u32) -> Result<(), Box<dyn Error>> {

@@ -24,7 +24,7 @@ use bench::{
     pace,
     procfs::Usage,
     query_set::{MINUTES, Query, SITE},
-    run,
+    report, run,
     sender::{self, Sender, Transport},
     session,
     site::Site,
@@ -74,13 +74,7 @@ fn main() -> ExitCode {
     let binary = matches.get_one::<PathBuf>("binary").expect("has a default");
     let store_json = matches.get_one::<Value>("store-json").expect("has a default");
     let time = Duration::from_secs(*matches.get_one("seconds").expect("has a default"));
-    match queries(binary, store_json, time) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    report::exit_code(queries(binary, store_json, time))
 }
 
 fn queries(binary: &std::path::Path, store_json: &Value, time: Duration) -> Result<(), Box<dyn Error>> {

@@ -32,17 +32,8 @@ const LOOK: Duration = Duration::from_millis(2);
 const START_MAX: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args_os()) {
-        Ok(options) => options,
-        Err(error) => error.exit(),
-    };
-    match measure(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let options = Options::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    report::exit_code(measure(&options))
 }
 
 fn measure(options: &Options) -> Result<(), Box<dyn Error>> {

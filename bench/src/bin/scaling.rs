@@ -17,6 +17,7 @@ use bench::{
     options::{Options, SiteOptions},
     probe::{Hosts, Load},
     procfs::thread_cpu,
+    report,
     scaling::{Measured, Model},
     session,
     site::Site,
@@ -71,13 +72,7 @@ fn main() -> ExitCode {
         sync: matches.get_one::<String>("sync").expect("has a default").clone(),
     };
     let rounds = *matches.get_one("rounds").expect("has a default");
-    match scaling(&bed, rounds) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    report::exit_code(scaling(&bed, rounds))
 }
 
 fn scaling(bed: &Bed, rounds: u32) -> Result<(), Box<dyn Error>> {

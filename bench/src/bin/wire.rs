@@ -21,6 +21,7 @@ use bench::daemon::{Daemon, Start};
 use bench::http::{self, Connection};
 use bench::options::SiteOptions;
 use bench::procfs::thread_cpu;
+use bench::report;
 use bench::sender::write_target;
 use bench::site::{CLUSTER, Site};
 use bench::timeline::{Timeline, now_seconds};
@@ -73,13 +74,7 @@ fn main() -> ExitCode {
         .get_matches();
     let number = |name: &str| *matches.get_one::<u32>(name).expect("has a default");
     let binary = matches.get_one::<String>("binary").expect("has a default");
-    match measure(binary, number("hosts"), number("rounds"), number("repeat")) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    report::exit_code(measure(binary, number("hosts"), number("rounds"), number("repeat")))
 }
 
 fn number(name: &'static str, default: &'static str) -> Arg {
