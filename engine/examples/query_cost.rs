@@ -100,9 +100,9 @@ fn ask(shard: &Shard, directory: &Directory, body: &str, steps: &mut Vec<Duratio
             None => steps.push(time),
         }
         if let Step::Done(answer) = step {
-            let answer = answer.expect("no limit");
+            let mut answer = answer.expect("no limit");
             let _ = gather(&questions, std::slice::from_ref(&answer));
-            return answer.text.bytes().len();
+            return answer.text.take_chunks().map(|chunk| chunk.len()).sum();
         }
     }
     unreachable!("a query ends")

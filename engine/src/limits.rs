@@ -49,10 +49,12 @@ pub const QUERY_VALUES_MAX: u64 = 200_000_000;
 pub const QUERY_ROWS_MAX: u64 = 1_000_000;
 /// Series whose size is found out at once, before others get their turn; the row of the last one may go beyond.
 pub const QUERY_SERIES_COUNTED_PER_STEP: usize = 512;
-/// Bytes of an answer that are reserved for each of its values, so that it seldom moves while it is written.
+/// Bytes of an answer that are expected for each of its values.
 pub const QUERY_VALUE_BYTES: usize = 8;
-/// Bytes of an answer reserved at most; a longer one moves when it outgrows them.
-pub const QUERY_RESERVED_BYTES_MAX: usize = 64 << 20;
+/// Bytes of an answer that are reserved at once: small enough to be used again and again without asking the system for memory.
+pub const ANSWER_CHUNK_BYTES: usize = 256 * 1024;
+/// From so many bytes on, the next row begins another chunk: most rows that are begun below it still fit.
+pub const ANSWER_CHUNK_FULL_BYTES: usize = ANSWER_CHUNK_BYTES - 32 * 1024;
 /// Levels freed at once, before others get their turn.
 pub const FREE_LEVELS_PER_STEP: usize = 32;
 /// Slots that a checkpoint encodes at once; the last series of them may go beyond.

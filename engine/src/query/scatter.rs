@@ -190,12 +190,11 @@ impl CoreQuery {
         }
     }
 
-    /// Makes room for the answer: growing, it would be moved, in a step of milliseconds.
+    /// Makes room for the answer: growing, it would be moved.
     fn reserve(&mut self) {
         let values = if self.question.request.with_data { self.answer.values } else { 0 };
         let values = usize::try_from(values).unwrap_or(usize::MAX);
-        let bytes = values.saturating_mul(limits::QUERY_VALUE_BYTES).min(limits::QUERY_RESERVED_BYTES_MAX);
-        self.answer.text.bytes_mut().reserve(bytes);
+        self.answer.text.expect_bytes(values.saturating_mul(limits::QUERY_VALUE_BYTES));
     }
 
     /// The place of the next row; moves on. `None` behind the last one.
@@ -224,6 +223,7 @@ impl CoreQuery {
             return Step::Done(Ok(std::mem::take(&mut self.answer)));
         }
         let mut text = std::mem::take(&mut self.answer.text);
+        text.cut();
         let mut scratch = std::mem::take(&mut self.scratch);
         let query = self.query_at(self.query);
         let mut echo = None;

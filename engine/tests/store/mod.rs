@@ -159,8 +159,8 @@ impl Store {
         for piece in gather(&questions, &answers).pieces {
             match piece {
                 GatheredPiece::Literal(text) => bytes.extend_from_slice(text.as_bytes()),
-                GatheredPiece::Core(core, Piece::Bytes(range)) => {
-                    bytes.extend_from_slice(&answers[core].text.bytes()[range]);
+                GatheredPiece::Core(core, Piece::Bytes(chunk, range)) => {
+                    bytes.extend_from_slice(&answers[core].text.chunk(chunk)[range]);
                 }
                 GatheredPiece::Core(_, Piece::Nulls(count)) => {
                     assert!(count <= NULLS_WRITTEN_MAX, "{count} nulls are too many for a test");

@@ -71,13 +71,16 @@ pub(super) fn encoded(body: ApiBody, coding: Coding) -> ApiResponse {
 
 /// The pieces of the cores' answers as a body, without copying their bytes.
 fn body_of(gathered: Gathered, answers: &mut [CoreAnswer]) -> ApiBody {
-    let texts: Vec<Bytes> = answers.iter_mut().map(|answer| Bytes::from(answer.text.take_bytes())).collect();
+    let texts: Vec<Vec<Bytes>> =
+        answers.iter_mut().map(|answer| answer.text.take_chunks().map(Bytes::from).collect()).collect();
     let pieces: VecDeque<BodyPiece> = gathered
         .pieces
         .into_iter()
         .map(|piece| match piece {
             GatheredPiece::Literal(text) => BodyPiece::Bytes(Bytes::from_static(text.as_bytes())),
-            GatheredPiece::Core(core, Piece::Bytes(range)) => BodyPiece::Bytes(texts[core].slice(range)),
+            GatheredPiece::Core(core, Piece::Bytes(chunk, range)) => {
+                BodyPiece::Bytes(texts[core][chunk].slice(range))
+            }
             GatheredPiece::Core(_, Piece::Nulls(count)) => BodyPiece::Nulls(count),
         })
         .collect();
