@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::encoding::{Coding, Encoder};
+use crate::runtime::wake_after_turn;
 
 /// Most plain bytes of a frame, and most that are encoded in one turn.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
@@ -24,7 +25,7 @@ const SMALL_PIECE_BYTES: usize = 4 * 1024;
 /// Encoded bytes below this wait for more, if there is more.
 const ENCODED_FRAME_BYTES_MIN: usize = 16 * 1024;
 /// Plain bytes after which the others get their turn: what a core copies into a socket in a fraction of a millisecond.
-const TURN_BYTES: usize = 1024 * 1024;
+const TURN_BYTES: usize = 128 * 1024;
 /// `Pending`s that make a turn: hyper polls a body once more, before it lets go, if the socket takes everything.
 const TURN_PENDINGS: u8 = 2;
 
@@ -134,12 +135,12 @@ impl ApiBody {
         self.pendings_due = TURN_PENDINGS;
     }
 
-    /// Whether it is the others' turn; then the task is woken again at once.
+    /// Whether it is the others' turn; then the task is woken after it.
     fn others_turn(&mut self, context: &Context<'_>) -> bool {
         let due = self.pendings_due > 0;
         if due {
             self.pendings_due -= 1;
-            context.waker().wake_by_ref();
+            wake_after_turn(context.waker());
         }
         due
     }

@@ -30,7 +30,7 @@ use super::{ApiResponse, Refusal};
 use crate::core::calls::Call;
 use crate::core::event::{Reply, Work};
 use crate::core::{Core, clock_seconds};
-use crate::runtime::yield_now;
+use crate::runtime::reactor_turn;
 
 /// Bytes written before others get their turn.
 const TURN_BYTES: usize = 128 * 1024;
@@ -315,7 +315,7 @@ async fn labels(core: &Rc<Core>, leaves: Vec<Leaf>, set: LabelSet) -> Result<Vec
             });
         }
         if index % TURN_SERIES == TURN_SERIES - 1 {
-            yield_now().await;
+            reactor_turn().await;
         }
     }
     Ok(found.into_iter().collect())
@@ -358,7 +358,7 @@ async fn push_all<T>(out: &mut Vec<u8>, elements: &[T], push: fn(&mut Vec<u8>, &
         push(out, element);
         if out.len() >= turn_end {
             turn_end = out.len() + TURN_BYTES;
-            yield_now().await;
+            reactor_turn().await;
         }
     }
 }

@@ -12,7 +12,7 @@ use engine::line::key::UnsafeName;
 use super::calls::Call;
 use super::event::{Reply, Request};
 use super::{Core, clock_seconds};
-use crate::runtime::yield_now;
+use crate::runtime::reactor_turn;
 
 /// A message to an owner has about this many samples at most: what one chunk adds comes on top.
 pub const BATCH_SAMPLES_MAX: usize = 4096;
@@ -86,7 +86,7 @@ impl Ingest {
         self.turn_bytes += chunk.len();
         if self.turn_bytes >= TURN_BYTES {
             self.turn_bytes = 0;
-            yield_now().await;
+            reactor_turn().await;
         }
         result
     }

@@ -18,13 +18,13 @@ use super::journal::Journal;
 use super::mesh::Incoming;
 use super::{Core, Stopping};
 use crate::metrics::core_metrics::{CoreMetrics, PumpState};
-use crate::runtime::{next_tick, yield_if_needed, yield_now};
+use crate::runtime::{next_tick, reactor_turn, yield_if_needed};
 use crate::systemd::Pulse;
 
 /// Events taken from one core before the next has its turn.
 const EVENTS_PER_TURN: usize = 16;
 /// Time a turn may spend on jobs while events wait.
-const JOB_SLICE: Duration = Duration::from_millis(1);
+const JOB_SLICE: Duration = Duration::from_micros(250);
 /// Steps of a job before the next one has its turn.
 const JOB_STEPS: usize = 8;
 
@@ -99,8 +99,8 @@ pub async fn run(
         busy |= work(&core, &mut shard, &mut hosts, &mut jobs);
         core.outgoing.flush();
         if busy {
-            // The connections have their turn: with jobs under way always, else when they ask for it.
-            if jobs.is_empty() { yield_if_needed().await } else { yield_now().await }
+            // The connections have their turn: with jobs under way always, and the disk too, else when they ask for it.
+            if jobs.is_empty() { yield_if_needed().await } else { reactor_turn().await }
         } else if over {
             return journal;
         } else {

@@ -15,7 +15,7 @@ use std::{
 use futures_lite::FutureExt;
 use glommio::{ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement, PoolPlacement};
 
-use super::ticker;
+use super::{ticker, turn};
 
 /// glommio trap: the default of 10 MiB is registered with each of the executor's three rings and counts three times
 /// against RLIMIT_MEMLOCK. This is the smallest size it takes; larger I/O buffers come from the heap.
@@ -74,6 +74,7 @@ where
             .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
             .spawn(move || async move {
                 ticker::start();
+                turn::start();
                 let future = async move {
                     let future = main();
                     // Nobody hears it only if start_core has panicked meanwhile.
@@ -157,11 +158,6 @@ pub async fn sleep(duration: Duration) {
 /// glommio trap: foreign wakes and the network are only seen at a preemption, so every such loop must call this.
 pub async fn yield_if_needed() {
     glommio::yield_if_needed().await;
-}
-
-/// Lets the other runnable tasks of this core go first.
-pub async fn yield_now() {
-    glommio::executor().yield_now().await;
 }
 
 /// The text of a panic's payload.
@@ -250,26 +246,6 @@ mod tests {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.signal(), Some(6), "{stderr}");
         assert!(stderr.contains("task doomed panicked, aborting: task went wrong"), "{stderr}");
-    }
-
-    #[test]
-    fn tasks_of_a_core_take_turns() {
-        let order = on_core(async || {
-            let turns = Rc::new(Cell::new(0));
-            let other = turns.clone();
-            spawn("other", async move {
-                for _ in 0..100 {
-                    other.set(other.get() + 1);
-                    yield_now().await;
-                }
-            });
-            let before = turns.get();
-            yield_now().await;
-            yield_now().await;
-            (before, turns.get())
-        });
-        assert_eq!(order.0, 1, "spawn polls at once");
-        assert!(order.1 > 1, "yield_now lets the other task run");
     }
 
     /// A loop that only asks `yield_if_needed` must not keep a timer of the same core waiting.

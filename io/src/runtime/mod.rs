@@ -16,10 +16,11 @@ mod probe;
 mod stop;
 mod stream;
 mod ticker;
+mod turn;
 
 pub use activity::Activity;
 pub use affinity::usable_cpus;
-pub use executor::{CoreDied, CoreThread, sleep, spawn, start_core, yield_if_needed, yield_now};
+pub use executor::{CoreDied, CoreThread, sleep, spawn, start_core, yield_if_needed};
 pub use file::{
     OutputFile, SegmentFile, create_directory, entries, read_dir, read_dir_with_ages, read_file, remove,
     remove_directory, rename, run_aside, sync_directory, write_file,
@@ -29,6 +30,7 @@ pub use probe::{ProbeError, probe};
 pub use stop::StopFlag;
 pub use stream::Stream;
 pub use ticker::{TICK_MS, next_tick, now_ms, now_ns};
+pub use turn::{reactor_turn, wake_after_turn};
 
 #[cfg(test)]
 pub(crate) mod testing;
