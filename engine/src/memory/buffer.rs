@@ -106,6 +106,12 @@ impl Buffer {
         self.start + frequency / 2
     }
 
+    /// Whether the time stands for a slot, stored or not.
+    #[must_use]
+    pub fn is_on_grid(&self, time: i64, frequency: i64) -> bool {
+        (time - self.first_write(frequency)) % frequency == 0
+    }
+
     /// The time that stands for the slot behind the last one.
     #[must_use]
     pub fn end(&self, frequency: i64) -> i64 {

@@ -157,16 +157,24 @@ impl Chain {
 
     /// Writes the first sample of a run that was saved: one that is behind all others and not on their grid
     /// begins a buffer, as it did when it was received.
+    ///
+    /// A buffer that was lengthened at its front may begin within the last slot of the one before it, so the time of its
+    /// first slot alone does not tell whose it is; its grid does.
     pub fn write_run_start(&mut self, time: i64, value: f64, pool: &mut Pool) {
-        let frequency = self.frequency();
-        let newest = self.newest_buffer();
-        let grid = newest.first_write(frequency);
-        let behind = time >= newest.end(frequency) - frequency / 2;
-        if !self.is_empty() && behind && (time - grid) % frequency != 0 {
+        if self.is_empty() {
             self.begin_buffer(time, value, pool);
             return;
         }
-        self.write(time, value, i64::MIN, pool);
+        let frequency = self.frequency();
+        let newest = self.newest_buffer();
+        let is_behind = time > newest.end(frequency) - frequency;
+        if is_behind && !newest.is_on_grid(time, frequency) {
+            self.begin_buffer(time, value, pool);
+        } else if time < newest.start {
+            self.write_late(time, value, true, pool);
+        } else {
+            self.write(time, value, i64::MIN, pool);
+        }
     }
 
     /// As [`Self::write`], for a sample that [`Self::write_next`] does not take.
@@ -182,7 +190,7 @@ impl Chain {
             if time < oldest {
                 return Written::TooOld;
             }
-            self.write_late(time, value, pool);
+            self.write_late(time, value, false, pool);
             return Written::Stored;
         }
         let slot = (time - start) / frequency;
@@ -223,14 +231,19 @@ impl Chain {
         self.open.append(value, pool);
     }
 
-    /// Writes a sample that is before the newest buffer.
+    /// Writes a sample that is before the newest buffer; `is_run_start`: it is the first of a run that was saved, at the time
+    /// of its slot.
     #[cold]
-    fn write_late(&mut self, time: i64, value: f64, pool: &mut Pool) {
+    fn write_late(&mut self, time: i64, value: f64, is_run_start: bool, pool: &mut Pool) {
         let frequency = self.frequency();
         let next = self.older.partition_point(|buffer| buffer.start <= time);
+        let lengthens_next =
+            is_run_start && self.older.get(next).unwrap_or(self.open.buffer()).is_on_grid(time, frequency);
         if let Some(covering) = next.checked_sub(1).map(|index| &mut self.older[index]) {
             let slot = ((time - covering.start) / frequency) as usize;
-            if slot < BUFFER_SLOTS {
+            let is_covered =
+                slot + 1 < covering.len() || !lengthens_next || covering.is_on_grid(time, frequency);
+            if slot < BUFFER_SLOTS && is_covered {
                 covering.set(slot, value, pool);
                 return;
             }
