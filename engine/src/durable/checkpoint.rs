@@ -70,6 +70,12 @@ pub trait Hosts {
     fn take_back(&self, handed_over: HostHandedOver) -> impl Future<Output = ()>;
 }
 
+/// After a host, the disk is left to the log for so many times as long as the host's snapshots took to be written and synced.
+/// Without, every write of the log waited behind the syncs of many hosts.
+const REST_FACTOR: u32 = 3;
+/// Longest rest of one checkpoint in all: a stop waits for a checkpoint under way.
+const REST_MAX: Duration = Duration::from_secs(10);
+
 /// Why a checkpoint is not complete. Nothing is lost by it: the log is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -143,18 +149,27 @@ impl<P: Platform> Checkpoints<P> {
 
     /// Makes one checkpoint; returns how many hosts had something new.
     ///
+    /// The disk is left to the log between two hosts: for so many times as long as a host took.
+    ///
     /// # Errors
     /// [`CheckpointError`]; what could be written was.
     pub async fn run(&mut self, hosts: &impl Hosts) -> Result<usize, CheckpointError> {
+        self.save(hosts, true).await
+    }
+
+    /// [`run`](Self::run), with or without rests.
+    async fn save(&mut self, hosts: &impl Hosts, rests: bool) -> Result<usize, CheckpointError> {
         let segment = self.queue.cut().await?;
         let (from, to) = (self.since, self.platform.now_seconds());
         let mut written = 0;
         let mut failure = None;
+        let mut rest_left = if rests { REST_MAX } else { Duration::ZERO };
         for host in hosts.hosts().await {
             let Some(snapshots) = hosts.hand_over(host, self.kind, from, to).await else { continue };
             // The log must not be behind the snapshot: after a power loss an older segment would be replayed on top of it,
             // and the newer one be missing.
             self.queue.synced().await;
+            let began_ns = self.platform.now_ns();
             let directory = self.root.join(&snapshots.cluster).join(&snapshots.host);
             match self.write_host(&directory, snapshots.files, from).await {
                 Ok(()) => written += 1,
@@ -162,6 +177,12 @@ impl<P: Platform> Checkpoints<P> {
                     failure.get_or_insert(error);
                     hosts.take_back(snapshots.handed_over).await;
                 }
+            }
+            if rests {
+                let busy = Duration::from_nanos(self.platform.now_ns().saturating_sub(began_ns));
+                let rest = busy.saturating_mul(REST_FACTOR).min(rest_left);
+                rest_left -= rest;
+                self.platform.sleep(rest).await;
             }
         }
         if let Some(error) = failure {
@@ -180,7 +201,7 @@ impl<P: Platform> Checkpoints<P> {
     /// # Errors
     /// As [`run`](Self::run).
     pub async fn run_last(&mut self, hosts: &impl Hosts) -> Result<usize, CheckpointError> {
-        let result = self.run(hosts).await;
+        let result = self.save(hosts, false).await;
         self.inherited.missing_last.arrive();
         while !self.inherited.gone.is_raised() && !self.inherited.missing_last.is_over() {
             self.platform.sleep(LAST_LOOK_INTERVAL).await;
