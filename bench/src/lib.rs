@@ -43,6 +43,7 @@
 //! - `stages` ([`stages`], and the criterion bench `ingest`): every stage of the ingest path in the engine, and an honest limit;
 //! - `compare` ([`compare`], [`peer`]): the same bytes to this daemon, VictoriaMetrics, InfluxDB and other stores;
 //! - `queries` ([`query_set`]): round trips over a day of minutes, and what the largest query does to ingest;
+//! - `checkpoint` ([`steady`]): what a checkpoint of every series does to ingest;
 //! - `scaling` ([`scaling`], [`probe`]): one core against two, and a message-cost model for more;
 //! - `nats`: the load over HTTP, NATS and JetStream, per CPU time of the daemon;
 //! - `restart`: a start after a kill, until everything is answered;
@@ -75,6 +76,7 @@ pub mod session;
 pub mod site;
 pub mod spread;
 pub mod stages;
+pub mod steady;
 pub mod timeline;
 pub mod values;
 pub mod verify;

@@ -16,7 +16,6 @@ use std::{
 };
 
 use bench::{
-    body::Body,
     daemon::{Daemon, Start},
     http::Connection,
     interrupt,
@@ -24,10 +23,9 @@ use bench::{
     pace,
     procfs::Usage,
     query_set::{MINUTES, Query, SITE},
-    report, run,
-    sender::{self, Sender, Transport},
-    session,
+    report, run, sender, session,
     site::Site,
+    steady::{Steady, latencies_ns},
     timeline::{Timeline, now_seconds},
 };
 use clap::{Arg, Command, value_parser};
@@ -181,8 +179,6 @@ impl Client<'_> {
     }
 
     /// Ingest at a steady pace, once alone and once while the largest query runs again and again.
-    ///
-    /// Latencies count from the moment a request was due, so that a stall is charged to all it delays.
     fn stalls(&self, time: Duration) -> Result<(), Box<dyn Error>> {
         println!(
             "\n{:<44}{:>10}{:>10}{:>10}{:>10}",
@@ -230,52 +226,16 @@ impl Client<'_> {
 
     /// Writes the last minute of host after host again, from several connections that take turns.
     fn ingest(&self, time: Duration) -> Result<Histogram<u64>, sender::SendError> {
-        let began = Instant::now();
-        let all: Vec<_> = thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..WRITERS).map(|writer| scope.spawn(move || self.write(writer, began, time))).collect();
-            threads.into_iter().map(|thread| thread.join().expect("a writer panicked")).collect()
-        });
-        let mut latency_ns = histogram();
-        for writer in all {
-            latency_ns.add(writer?).expect("all histograms have the same bounds");
-        }
-        Ok(latency_ns)
-    }
-
-    /// One writing connection.
-    fn write(
-        &self,
-        writer: u32,
-        began: Instant,
-        time: Duration,
-    ) -> Result<Histogram<u64>, sender::SendError> {
-        let target = sender::write_target();
-        let mut bodies: Vec<Body> = (0..SITE.hosts)
-            .filter(|host| host % WRITERS == writer)
-            .map(|host| {
-                Body::new(self.site, host, |bytes| sender::head(Transport::Http, self.addr, &target, bytes))
-            })
-            .collect();
-        let mut sender = Sender::new(Transport::Http, self.addr);
-        let mut latency_ns = histogram();
-        let rate = f64::from(WRITES_PER_SECOND) / f64::from(WRITERS);
-        let stagger = Duration::from_secs_f64(f64::from(writer) / f64::from(WRITES_PER_SECOND));
-        let mut pace = pace::Pace::new(began + stagger, rate);
+        let steady = Steady {
+            site: self.site,
+            addr: self.addr,
+            seed: SEED,
+            writers: WRITERS,
+            requests_per_second: WRITES_PER_SECOND,
+        };
         let last = u64::from(MINUTES) - 1;
-        let count = bodies.len();
-        for turn in 0.. {
-            let due = pace.next_due();
-            if due >= began + time {
-                break;
-            }
-            let body = &mut bodies[turn % count];
-            body.patch(SEED, last, self.timeline.slot_seconds(last));
-            pace::wait_until(due);
-            sender.send(body.bytes())?;
-            latency_ns.saturating_record(due.elapsed().as_nanos() as u64);
-        }
-        Ok(latency_ns)
+        let written = steady.write(time, |_| (last, self.timeline.slot_seconds(last)))?;
+        Ok(latencies_ns(&written))
     }
 }
 
