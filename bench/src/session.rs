@@ -35,7 +35,7 @@ pub fn run_once(options: &Options, site: &Site, seed: u64) -> Result<Session, Bo
     let metrics = site.metrics_json(options.interval_seconds);
     match &options.target {
         Target::Running { addr, tcp_addr, pid } => {
-            send_and_verify(options, site, seed, *addr, *tcp_addr, *pid)
+            Ok(send_and_verify(options, site, seed, *addr, *tcp_addr, *pid)?.1)
         }
         Target::Start { binary, main_json, store_json, scratch_parent } => {
             let daemon = Daemon::start(Start {
@@ -47,12 +47,27 @@ pub fn run_once(options: &Options, site: &Site, seed: u64) -> Result<Session, Bo
                 tcp: options.transport == Transport::Tcp,
             })?;
             let session = send_and_verify(options, site, seed, daemon.addr, daemon.tcp_addr, daemon.pid);
-            let mut session =
+            let (_, mut session) =
                 session.map_err(|error| format!("{error}\nthe daemon's log ends:\n{}", daemon.log()))?;
             session.figures.stop_seconds = Some(daemon.stop()?.as_secs_f64());
             Ok(session)
         }
     }
+}
+
+/// Fills a daemon of one's own with the load over HTTP, for what is measured afterwards, and reads a part of it back. Returns
+/// also where its intervals lie.
+///
+/// # Errors
+/// When the daemon refuses a request, or does not hold what was sent.
+pub fn fill(
+    options: &Options,
+    site: &Site,
+    seed: u64,
+    daemon: &Daemon,
+) -> Result<(Timeline, RunFigures), Box<dyn Error>> {
+    let (timeline, session) = send_and_verify(options, site, seed, daemon.addr, daemon.tcp_addr, daemon.pid)?;
+    Ok((timeline, session.figures))
 }
 
 fn send_and_verify(
@@ -62,7 +77,7 @@ fn send_and_verify(
     addr: SocketAddr,
     tcp_addr: Option<SocketAddr>,
     pid: u32,
-) -> Result<Session, Box<dyn Error>> {
+) -> Result<(Timeline, Session), Box<dyn Error>> {
     let timeline = Timeline::ending_at(now_seconds(), options.interval_seconds, options.slots());
     let write_target = sender::write_target();
     let target =
@@ -76,7 +91,7 @@ fn send_and_verify(
     figures.verified_series = verified.series as f64;
     figures.verified_values = verified.values as f64;
     let latency_ns = outcome.rest.unwrap_or(outcome.first).latency_ns;
-    Ok(Session { figures, latency_ns })
+    Ok((timeline, Session { figures, latency_ns }))
 }
 
 /// The figures of a run in which every request was acknowledged.

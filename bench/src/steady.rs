@@ -15,6 +15,7 @@ use crate::{
     pace::{self, Pace},
     sender::{self, SendError, Sender, Transport},
     site::Site,
+    worker::histogram,
 };
 
 /// Who writes what, how often.
@@ -106,11 +107,8 @@ impl Steady<'_> {
 }
 
 /// The latencies of some requests, in nanoseconds.
-///
-/// # Panics
-/// Never: the bounds are valid.
 pub fn latencies_ns<'a>(written: impl IntoIterator<Item = &'a Written>) -> Histogram<u64> {
-    let mut latencies_ns = Histogram::new_with_bounds(1, 600_000_000_000, 3).expect("the bounds are valid");
+    let mut latencies_ns = histogram();
     for request in written {
         latencies_ns.saturating_record(request.latency.as_nanos() as u64);
     }

@@ -155,10 +155,18 @@ impl End {
     }
 }
 
+/// For latencies in nanoseconds, to three digits.
+///
+/// # Panics
+/// Never: the bounds are valid.
+#[must_use]
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("the bounds are valid")
+}
+
 impl Tally {
     pub(crate) fn new() -> Self {
-        let latency_ns = Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("the bounds are valid");
-        Self { requests: 0, lines: 0, bytes: 0, errors: 0, first_error: None, latency_ns }
+        Self { requests: 0, lines: 0, bytes: 0, errors: 0, first_error: None, latency_ns: histogram() }
     }
 
     /// Adds what another worker did.

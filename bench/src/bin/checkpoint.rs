@@ -19,10 +19,9 @@ use bench::{
     http::Connection,
     interrupt,
     options::{Extent, Options},
-    pace, report, run, sender, session,
+    pace, report, session,
     site::Site,
     steady::{Steady, Written, latencies_ns},
-    timeline::{Timeline, now_seconds},
 };
 use clap::{Arg, Command, value_parser};
 use serde_json::json;
@@ -79,11 +78,7 @@ fn checkpoint(binary: &Path, time: Duration, interval: Duration) -> Result<(), B
         scratch_parent: None,
         tcp: false,
     })?;
-    let timeline = Timeline::ending_at(now_seconds(), 60, MINUTES);
-    let write_target = sender::write_target();
-    let target = run::Daemon { addr: daemon.addr, write_target: &write_target, pid: daemon.pid };
-    let outcome = run::run(&load, &site, timeline, target, SEED)?;
-    let loaded = session::figures(SEED, &outcome)?;
+    let (timeline, loaded) = session::fill(&load, &site, SEED, &daemon)?;
     println!("loaded {} values of {} series", loaded.total.lines, site.hosts() * site.lines_per_host());
 
     let done = AtomicBool::new(false);

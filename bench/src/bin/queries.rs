@@ -23,10 +23,11 @@ use bench::{
     pace,
     procfs::Usage,
     query_set::{MINUTES, Query, SITE},
-    report, run, sender, session,
+    report, sender, session,
     site::Site,
     steady::{Steady, latencies_ns},
-    timeline::{Timeline, now_seconds},
+    timeline::Timeline,
+    worker::histogram,
 };
 use clap::{Arg, Command, value_parser};
 use hdrhistogram::Histogram;
@@ -93,11 +94,7 @@ fn queries(binary: &std::path::Path, store_json: &Value, time: Duration) -> Resu
         scratch_parent: None,
         tcp: false,
     })?;
-    let timeline = Timeline::ending_at(now_seconds(), 60, MINUTES);
-    let write_target = sender::write_target();
-    let target = run::Daemon { addr: daemon.addr, write_target: &write_target, pid: daemon.pid };
-    let outcome = run::run(&load, &site, timeline, target, SEED)?;
-    let loaded = session::figures(SEED, &outcome)?;
+    let (timeline, loaded) = session::fill(&load, &site, SEED, &daemon)?;
     println!(
         "loaded {} values in {:.1} s, server CPU {:.1} s; RSS {:.0} MB, {:.2} bytes of growth per value\n",
         loaded.total.lines,
@@ -237,8 +234,4 @@ impl Client<'_> {
         let written = steady.write(time, |_| (last, self.timeline.slot_seconds(last)))?;
         Ok(latencies_ns(&written))
     }
-}
-
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 600_000_000_000, 3).expect("the bounds are valid")
 }
