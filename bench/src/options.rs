@@ -242,7 +242,7 @@ fn command() -> Command {
             text(
                 "cores",
                 "N",
-                "cores the daemon uses (metric-store.cores); all of the machine's unless given",
+                "cores the daemon uses (metric-store.cores); half of the machine's unless given",
             )
             .value_parser(value_parser!(u32).range(1..=1024)),
         )

@@ -224,7 +224,8 @@ fn clean_up(settings: &Settings) -> Result<(), String> {
 /// The CPUs that cores are pinned to.
 fn cpus(settings: &Settings) -> io::Result<Vec<usize>> {
     let usable = runtime::usable_cpus()?;
-    let cores = settings.metric_store.cores.map_or(usable.len(), |cores| usize::from(cores.get()));
+    let cores = settings.metric_store.cores.map(|cores| usize::from(cores.get()));
+    let cores = cores.unwrap_or_else(|| runtime::cores_default(usable.len()));
     if cores > usable.len() {
         tracing::warn!(
             "metric-store.cores is {cores}, but only {} CPUs may be used: cores share them",

@@ -19,7 +19,7 @@ mod ticker;
 mod turn;
 
 pub use activity::Activity;
-pub use affinity::usable_cpus;
+pub use affinity::{cores_default, usable_cpus};
 pub use executor::{CoreDied, CoreThread, sleep, spawn, start_core, yield_if_needed};
 pub use file::{
     OutputFile, SegmentFile, create_directory, entries, read_dir, read_dir_with_ages, read_file, remove,

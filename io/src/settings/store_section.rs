@@ -55,7 +55,7 @@ pub struct MetricStore {
     pub nats_subscriptions: Vec<Subscription>,
     /// Accepted, without effect.
     pub debug: DebugOptions,
-    /// How many cores to use; none: every one this process may run on. Not known to the reference.
+    /// How many cores to use; none: half of those this process may run on. Not known to the reference.
     pub cores: Option<NonZeroU16>,
     /// Our own log. Not known to the reference.
     pub wal: Wal,

@@ -2,14 +2,13 @@
 //!
 //! After the command line; [`super::estimate`] is next.
 
-use std::num::NonZeroUsize;
-use std::thread;
 use std::time::Duration;
 
 use engine::config::Aggregation;
 use engine::durable::commit::WalSync;
 use engine::limits::{FREQUENCY_SECONDS_MAX, METRICS_MAX};
 
+use crate::runtime::{cores_default, usable_cpus};
 use crate::settings::{Settings, bounds, parse_duration};
 
 /// Most hosts, threads of a host, and accelerators of a host.
@@ -125,13 +124,15 @@ impl Site {
             },
         };
         let store = &settings.metric_store;
-        let usable = || thread::available_parallelism().map_or(1, NonZeroUsize::get) as u64;
+        let cores_default = || cores_default(usable_cpus().map_or(1, |cpus| cpus.len())) as u64;
         Ok(Self {
             hosts,
             threads,
             per_thread: counted(thread_metrics, of_threads),
             per_host: counted(node_metrics, of_hosts),
-            cores: cores.or_else(|| store.cores.map(|cores| u64::from(cores.get()))).unwrap_or_else(usable),
+            cores: cores
+                .or_else(|| store.cores.map(|cores| u64::from(cores.get())))
+                .unwrap_or_else(cores_default),
             retention: store.retention_in_memory,
             checkpoint_interval: store.checkpoint_interval,
             is_logged: store.wal.sync != WalSync::Off,
