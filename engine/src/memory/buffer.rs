@@ -80,6 +80,11 @@ impl Unsaved {
 }
 
 impl Buffer {
+    /// Begins to bring nearer what is packed.
+    pub(super) fn prefetch(&self, pool: &Pool) {
+        super::pack::lanes::prefetch(pool.words(&self.piece));
+    }
+
     /// A buffer of so many unsaved slots, the first of which begins at `start`; nothing is packed yet.
     pub(super) fn without_string(start: i64, slots: usize) -> Self {
         Self { start, piece: Piece::default(), slots: slots as u16, unsaved: Unsaved::new(0, slots) }

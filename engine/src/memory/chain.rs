@@ -326,6 +326,18 @@ impl Chain {
         });
     }
 
+    /// Begins to bring nearer what a read of `[from, to)` reads.
+    pub fn prefetch(&self, from: i64, to: i64, pool: &Pool) {
+        let frequency = self.frequency();
+        let first =
+            self.older.partition_point(|buffer| buffer.first_write(frequency) <= from).saturating_sub(1);
+        for buffer in
+            self.older[first..].iter().chain([self.newest_buffer()]).take_while(|buffer| buffer.start < to)
+        {
+            buffer.prefetch(pool);
+        }
+    }
+
     /// The buffers' parts of a read.
     #[inline]
     fn walk<'a>(&'a self, from: i64, to: i64, mut part: impl FnMut(Part<'a>)) -> Option<Span> {
@@ -371,9 +383,9 @@ impl Chain {
                     time += missing * frequency;
                     continue;
                 }
-                // A read that comes from the buffer before takes slot 0, even if it arrives in slot 1.
+                // A read that comes from the buffer before takes slot 0, even if it arrives in slot 1, which it then takes as well.
                 slot = 0;
-                single = true;
+                single = time >= current.start + frequency;
             }
             let stored = current.len() as i64;
             let count = if slot < stored {

@@ -130,7 +130,11 @@ impl Row {
         }
         data.resize(span.values, 0.0);
         let first_slot = union.slots.map_or(0, |(first, _)| first);
+        let mut ahead = chains.clone().skip(1);
         for (chain, place) in chains.zip(places) {
+            if let Some(next) = ahead.next() {
+                next.prefetch(from, to, pool);
+            }
             add(chain, *place, first_slot, pool, data);
         }
         if count > 1 && aggregation == Aggregation::Avg {

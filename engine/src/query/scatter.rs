@@ -3,6 +3,7 @@
 //! The owner works in steps of one row, so that ingest runs between them; a step's cost is bounded by
 //! the data the row combines.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::answer::{self, RowRequest, Scratch};
@@ -13,6 +14,7 @@ use crate::limits;
 use crate::memory::shard::Shard;
 use crate::series::directory::Directory;
 use crate::series::route::core_of;
+use crate::series::tree::LevelId;
 
 /// What one core is asked.
 #[derive(Clone, Debug)]
@@ -118,6 +120,8 @@ pub struct CoreQuery {
     query: usize,
     row: usize,
     rows_written: bool,
+    /// The host found last, and a query of it.
+    recent_host: Cell<Option<(usize, LevelId)>>,
     scratch: Scratch,
     answer: CoreAnswer,
 }
@@ -149,6 +153,7 @@ impl CoreQuery {
             query: 0,
             row: 0,
             rows_written: false,
+            recent_host: Cell::default(),
             scratch: Scratch::default(),
             answer: CoreAnswer::default(),
         }
@@ -213,9 +218,21 @@ impl CoreQuery {
     }
 
     fn row_request(&self, shard: &Shard, query: usize, row: usize) -> RowRequest<'_> {
+        let index = query;
         let (request, query) = (&*self.question.request, self.query_at(query));
-        let host = shard.tree().find([&*request.cluster, &*query.host]);
+        let host = self.recent_host(shard, query).or_else(|| {
+            let host = shard.tree().find([&*request.cluster, &*query.host]);
+            self.recent_host.set(host.map(|level| (index, level)));
+            host
+        });
         RowRequest { request, query, selection: scan::selection(query, row), host }
+    }
+
+    /// The level of a query's host, if the query looked at last was of the same: mostly several of one follow each other.
+    fn recent_host(&self, shard: &Shard, query: &Query) -> Option<LevelId> {
+        let (of, level) = self.recent_host.get()?;
+        // It may have lost its data since.
+        (self.query_at(of).host == query.host && shard.tree().level(level).is_live()).then_some(level)
     }
 
     fn answer_row(&mut self, shard: &Shard) -> Step {

@@ -6,6 +6,7 @@
 
 use super::batch::{BATCH_CODES, unpack_batch};
 use super::bits::{self, GROUP_CODES, words_for};
+use super::lanes;
 use super::parameters::Parameters;
 use super::plan::{Slack, plan};
 use super::transform::{NARROW_BITS, Put};
@@ -66,6 +67,7 @@ impl Block {
     }
 
     /// The word behind the last code.
+    #[inline]
     #[must_use]
     pub fn end(&self) -> usize {
         self.codes_at() + words_for(self.slots, self.parameters.width.into())
@@ -87,6 +89,14 @@ impl Block {
             rest = after;
             transform.values((codes, base, missing), is_narrow, values, put);
         });
+    }
+
+    /// As [`Self::unpack`], but adds them to what is there.
+    fn add(&self, words: &[u64], from: usize, sums: &mut [f64]) {
+        match self.parameters.decimals().filter(|_| lanes::are_there()) {
+            Some(decimals) => lanes::add(&words[self.codes_at()..], from - self.first_slot, decimals, sums),
+            None => self.unpack(words, from, sums, |sum, value| *sum += value),
+        }
     }
 
     /// Unpacks the first slots of the last ones, `slots` of them, as many as there is room for; `last` is the integer of the
@@ -187,7 +197,7 @@ pub fn blocks(words: &[u64], slots: usize) -> impl Iterator<Item = Block> {
 /// # Panics
 /// If it has not that many slots.
 pub fn unpack(words: &[u64], slots: usize, from: usize, values: &mut [f64]) {
-    unpack_with(words, slots, from, values, set);
+    each_block(words, slots, from, values, |block, from, values| block.unpack(words, from, values, set));
 }
 
 /// As [`unpack`], but adds them to what is there.
@@ -195,27 +205,34 @@ pub fn unpack(words: &[u64], slots: usize, from: usize, values: &mut [f64]) {
 /// # Panics
 /// If it has not that many slots.
 pub fn add(words: &[u64], slots: usize, from: usize, sums: &mut [f64]) {
-    unpack_with(words, slots, from, sums, |sum, value| *sum += value);
+    each_block(words, slots, from, sums, |block, from, sums| block.add(words, from, sums));
 }
 
 fn set(place: &mut f64, value: f64) {
     *place = value;
 }
 
-fn unpack_with(words: &[u64], slots: usize, from: usize, values: &mut [f64], put: impl Put) {
+/// Calls `part` for every block with slots among those wanted: with the first of these, and the places of all.
+fn each_block(
+    words: &[u64],
+    slots: usize,
+    from: usize,
+    values: &mut [f64],
+    part: impl Fn(&Block, usize, &mut [f64]),
+) {
     assert!(from + values.len() <= slots, "slots {from} and {} more, of {slots}", values.len());
-    let mut done = 0;
-    for block in blocks(words, slots) {
+    // Not by the iterator: it hands blocks on through memory.
+    let (mut at, mut first_slot, mut done) = (0, 0, 0);
+    while done < values.len() {
+        let block = Block::read(words, at, first_slot, slots);
+        first_slot += block.slots;
+        at = block.end();
         let skipped = (from + done).saturating_sub(block.first_slot);
-        if skipped >= block.slots {
-            continue;
+        if skipped < block.slots {
+            let count = (block.slots - skipped).min(values.len() - done);
+            part(&block, from + done, &mut values[done..done + count]);
+            done += count;
         }
-        let count = (block.slots - skipped).min(values.len() - done);
-        if count == 0 {
-            return;
-        }
-        block.unpack(words, from + done, &mut values[done..done + count], put);
-        done += count;
     }
 }
 

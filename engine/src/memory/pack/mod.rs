@@ -8,6 +8,7 @@
 mod batch;
 pub mod bits;
 pub mod blocks;
+pub mod lanes;
 pub mod parameters;
 pub mod plan;
 mod review;

@@ -1,6 +1,7 @@
 //! How the integers of one block become codes of a few bits.
 
 use super::bits::{GROUP_CODES, code_max};
+use super::lanes::{self, Decimals};
 use super::transform::{NARROW_BITS, Transform};
 
 /// The parameters of a block. The code of a value is its integer, or how much that is more than the integer before, less
@@ -40,6 +41,15 @@ impl Parameters {
         let lowest = self.base as i64;
         let highest = u128::from(code_max(self.width.into())) as i128 + i128::from(lowest);
         lowest >= -(1 << NARROW_BITS) && highest <= 1 << NARROW_BITS
+    }
+
+    /// How codes become values eight at a time, if they are such.
+    pub(super) fn decimals(self) -> Option<Decimals> {
+        let width = u32::from(self.width);
+        let is_simple = !self.is_delta && !self.has_missing && self.is_narrow();
+        let [high, low] = self.transform.reciprocal().filter(|_| is_simple)?;
+        let decimals = Decimals { width, base: self.base as i64 as f64, high, low };
+        (1..=lanes::WIDTH_MAX).contains(&width).then_some(decimals)
     }
 
     /// The code of a value; `before` is the integer before it and becomes that of the value. `None` if it does not fit.

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::blocks::{WORDS_MAX, pack, unpack};
+use super::blocks::{WORDS_MAX, add, pack, unpack};
 use super::tail::{GROUP_SLOTS, Tail};
 use crate::limits::BUFFER_SLOTS;
 
@@ -127,6 +127,10 @@ proptest! {
         let from = from.min(values.len());
         let to = (from + count).min(values.len());
         prop_assert_eq!(bits(&unpacked(words, values.len(), from, to)), bits(&values[from..to]));
+        let mut sums = vec![0.1; to - from];
+        add(words, values.len(), from, &mut sums);
+        let expected: Vec<f64> = values[from..to].iter().map(|value| 0.1 + value).collect();
+        prop_assert_eq!(bits(&sums), bits(&expected));
     }
 
     #[test]

@@ -129,6 +129,14 @@ impl Transform {
         (wrong == 0).then_some(integers)
     }
 
+    /// The two parts of a reciprocal, for integers of at most [`NARROW_BITS`] bits beside the sign: see [`RECIPROCALS`].
+    pub(super) fn reciprocal(self) -> Option<[f64; 2]> {
+        match self {
+            Self::Decimal(decimals) => RECIPROCALS.get(usize::from(decimals)).copied(),
+            Self::Bits(_) => None,
+        }
+    }
+
     /// The values of codes, each handed to `put` with the place that is its: `codes[i] + base` is the integer; `missing` is
     /// the code of a missing value. `is_narrow`: all integers have at most [`NARROW_BITS`] bits, beside the sign.
     #[inline]
