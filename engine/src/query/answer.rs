@@ -46,6 +46,9 @@ pub fn count_values(shard: &Shard, row: RowRequest<'_>, scratch: &mut Scratch) -
     let RowRequest { request, query, selection, host } = row;
     scratch.series.clear();
     let Some(host) = host else { return 0 };
+    if !request.with_data {
+        return 1;
+    }
     let Some(id) = shard.metrics().find(query.metric.as_bytes()) else { return 1 };
     let metric = shard.metrics().get(id);
     scan::find_series(shard, host, query, selection, id, &mut scratch.series);
@@ -58,8 +61,7 @@ pub fn count_values(shard: &Shard, row: RowRequest<'_>, scratch: &mut Scratch) -
     }
     let chains = scratch.series.iter().map(|&series| shard.chain(series));
     let Some(span) = aggregate::span(chains, request.from, request.to) else { return 1 };
-    let values = if request.with_data { span.values as u64 } else { 0 };
-    1 + values + padding(request, span.from, metric.frequency)
+    1 + span.values as u64 + padding(request, span.from, metric.frequency)
 }
 
 /// How many nulls come before data that begins at `from`.
