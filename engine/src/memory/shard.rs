@@ -31,11 +31,16 @@ struct Names<'a> {
 impl Names<'_> {
     #[inline]
     fn record_sample(&self, id: SeriesId, sample: &Sample, log: &mut SegmentEncoder) {
-        if !log.is_declared(id.0) {
-            let place = &self.places[id.0 as usize];
-            log.declare(id.0, &self.tree.path(place.level), &self.metrics.get(place.metric).name);
+        if !log.try_sample(id.0, sample.time, sample.value) {
+            self.declare(id, log);
+            log.sample(id.0, sample.time, sample.value);
         }
-        log.sample(id.0, sample.time, sample.value);
+    }
+
+    #[inline(never)]
+    fn declare(&self, id: SeriesId, log: &mut SegmentEncoder) {
+        let place = &self.places[id.0 as usize];
+        log.declare(id.0, &self.tree.path(place.level), &self.metrics.get(place.metric).name);
     }
 }
 
@@ -181,25 +186,36 @@ impl Shard {
         mut stored: impl FnMut(&Names<'_>, SeriesId, &Sample),
     ) -> Applied {
         let mut applied = Applied::default();
-        let links = &self.links[source];
-        for sample in samples {
-            let id = links[sample.link as usize];
-            let Some(chain) = self.chains.get_mut(id.0 as usize) else {
+        let mut links = self.links[source].near();
+        let mut rest = samples;
+        while let Some(sample) = rest.first() {
+            // The series of one chunk at a time: mostly all that are left.
+            let id = links.item(sample.link as usize);
+            let Some((first, chunk)) = self.chains.chunk_mut(id.0 as usize) else {
                 applied.beyond_limit += 1;
+                rest = &rest[1..];
                 continue;
             };
-            if !chain.write_next(sample.time, sample.value, &mut self.pool) {
-                let was_empty = chain.is_empty();
-                if chain.write_elsewhere(sample.time, sample.value, oldest, &mut self.pool) == Written::TooOld
-                {
-                    applied.too_old += 1;
-                    continue;
+            let mut taken = 0;
+            for sample in rest {
+                let id = *links.item(sample.link as usize);
+                let Some(chain) = chunk.get_mut((id.0 as usize).wrapping_sub(first)) else { break };
+                taken += 1;
+                if !chain.write_next(sample.time, sample.value, &mut self.pool) {
+                    let was_empty = chain.is_empty();
+                    if chain.write_elsewhere(sample.time, sample.value, oldest, &mut self.pool)
+                        == Written::TooOld
+                    {
+                        applied.too_old += 1;
+                        continue;
+                    }
+                    if was_empty {
+                        self.tree.gained_data(self.places[id.0 as usize].level);
+                    }
                 }
-                if was_empty {
-                    self.tree.gained_data(self.places[id.0 as usize].level);
-                }
+                stored(&Names { metrics: &self.metrics, tree: &self.tree, places: &self.places }, id, sample);
             }
-            stored(&Names { metrics: &self.metrics, tree: &self.tree, places: &self.places }, id, sample);
+            rest = &rest[taken..];
         }
         applied.stored = samples.len() as u64 - applied.too_old - applied.beyond_limit;
         applied

@@ -32,6 +32,18 @@ impl<T> Chunks<T> {
         self.chunks.get_mut(index / CHUNK_ITEMS)?.get_mut(index % CHUNK_ITEMS)
     }
 
+    /// For look-ups of numbers that mostly follow each other.
+    pub(crate) fn near(&self) -> Near<'_, T> {
+        Near { chunks: self, chunk: &[], first: 0 }
+    }
+
+    /// The items that lie beside that of a number, and the number of the first of them.
+    pub(crate) fn chunk_mut(&mut self, index: usize) -> Option<(usize, &mut [T])> {
+        let first = index / CHUNK_ITEMS * CHUNK_ITEMS;
+        let chunk = self.chunks.get_mut(index / CHUNK_ITEMS)?;
+        (index - first < chunk.len()).then_some((first, chunk))
+    }
+
     /// Adds an item; its number is the length before.
     pub(crate) fn push(&mut self, item: T) {
         if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK_ITEMS) {
@@ -54,6 +66,31 @@ impl<T> Chunks<T> {
     pub(crate) fn bytes(&self) -> usize {
         let items: usize = self.chunks.iter().map(Vec::capacity).sum();
         items * size_of::<T>() + self.chunks.capacity() * size_of::<Vec<T>>()
+    }
+}
+
+/// Remembers the chunk of the item found last.
+#[derive(Debug)]
+pub(crate) struct Near<'a, T> {
+    chunks: &'a Chunks<T>,
+    chunk: &'a [T],
+    /// The number of its first item.
+    first: usize,
+}
+
+impl<'a, T> Near<'a, T> {
+    /// The item of a number.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[inline]
+    pub(crate) fn item(&mut self, index: usize) -> &'a T {
+        if let Some(item) = self.chunk.get(index.wrapping_sub(self.first)) {
+            return item;
+        }
+        self.chunk = &self.chunks.chunks[index / CHUNK_ITEMS];
+        self.first = index / CHUNK_ITEMS * CHUNK_ITEMS;
+        &self.chunk[index - self.first]
     }
 }
 
@@ -88,6 +125,18 @@ mod tests {
         assert!((0..chunks.len()).all(|number| chunks[number] == number as u64));
         assert_eq!(chunks.get(chunks.len()), None);
         assert!(chunks.bytes() <= (4 * CHUNK_ITEMS) * 8 + 8 * size_of::<Vec<u64>>());
+        let mut near = chunks.near();
+        for number in [0, 1, CHUNK_ITEMS - 1, CHUNK_ITEMS, 2 * CHUNK_ITEMS, 5, 3 * CHUNK_ITEMS] {
+            assert_eq!(*near.item(number), number as u64);
+        }
+        for number in [CHUNK_ITEMS, 2 * CHUNK_ITEMS - 1] {
+            let (first, chunk) = chunks.chunk_mut(number).unwrap();
+            assert_eq!(
+                (first, chunk.len(), chunk[number - first]),
+                (CHUNK_ITEMS, CHUNK_ITEMS, number as u64)
+            );
+        }
+        assert!(chunks.chunk_mut(3 * CHUNK_ITEMS + 1).is_none() && chunks.chunk_mut(usize::MAX).is_none());
         *chunks.get_mut(CHUNK_ITEMS).unwrap() = 7;
         assert_eq!(chunks.get(CHUNK_ITEMS), Some(&7));
     }

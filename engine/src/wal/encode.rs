@@ -159,8 +159,17 @@ impl SegmentEncoder {
     /// If the series is not declared or the time is beyond [`limits::TIME_SECONDS_MAX`]: a bug.
     #[inline]
     pub fn sample(&mut self, series: u32, time: i64, value: f64) {
-        let id = self.ids[series as usize];
-        assert!(id != UNDECLARED, "series {series} is not declared");
+        assert!(self.try_sample(series, time, value), "series {series} is not declared");
+    }
+
+    /// As [`sample`](Self::sample); `false` if the series is not declared, and nothing was recorded.
+    ///
+    /// # Panics
+    /// If the time is beyond [`limits::TIME_SECONDS_MAX`]: a bug.
+    #[inline]
+    #[must_use]
+    pub fn try_sample(&mut self, series: u32, time: i64, value: f64) -> bool {
+        let Some(&id) = self.ids.get(series as usize).filter(|&&id| id != UNDECLARED) else { return false };
         assert!(time.unsigned_abs() <= limits::TIME_SECONDS_MAX as u64, "sample time {time}");
         if self.at >= self.run_limit {
             self.continue_run();
@@ -179,6 +188,7 @@ impl SegmentEncoder {
         } else {
             self.put_long_sample(step, delta, value);
         }
+        true
     }
 
     /// Everything at or below `path` that ended before `to` (seconds) was freed; the empty path is everything.
