@@ -16,6 +16,12 @@ use crate::series::directory::Directory;
 use crate::series::route::core_of;
 use crate::series::tree::LevelId;
 
+/// Answers that have at most so many values for their range are not counted before they are made: counting a row costs up to a
+/// tenth of making it.
+const UNCOUNTED_VALUES_MAX: u64 = 50_000;
+/// A row's grid may have a few slots more than its range has whole ones.
+const ROUNDING_VALUES: u64 = 8;
+
 /// What one core is asked.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -106,7 +112,7 @@ pub struct CoreAnswer {
     pub text: Text,
     /// In the order of [`Question::queries`], then one per host and metric of `for-all-nodes`.
     pub parts: Vec<Part>,
-    /// How many values are in it.
+    /// How many values are in it, at most.
     pub values: u64,
 }
 
@@ -165,6 +171,11 @@ impl CoreQuery {
             State::Listing => {
                 self.list_all_nodes();
                 self.state = State::Counting;
+                if let Some(values) = self.values_bound(shard) {
+                    self.answer.values = values;
+                    self.state = State::Answering;
+                    self.reserve();
+                }
                 Step::More
             }
             State::Counting => {
@@ -193,6 +204,27 @@ impl CoreQuery {
             }
             State::Answering => self.answer_row(shard),
         }
+    }
+
+    /// How many values this core's part has at most, if it is seen from the request alone that all parts together are
+    /// few and allowed.
+    fn values_bound(&self, shard: &Shard) -> Option<u64> {
+        let Question { request, queries, values_max, .. } = &self.question;
+        // Nulls are put in front of data also where that begins behind the range.
+        if request.for_all_nodes.is_some() || request.with_padding {
+            return None;
+        }
+        let seconds = u64::try_from(request.to.saturating_sub(request.from)).unwrap_or(0);
+        let bound = |query: &Query| {
+            let metric = shard.metrics().find(query.metric.as_bytes()).filter(|_| request.with_data);
+            let frequency = metric.map(|id| shard.metrics().get(id).frequency.unsigned_abs().max(1));
+            // Those of the range, some more at its ends, and one for the row itself.
+            let values = frequency.map_or(0, |frequency| seconds / frequency + ROUNDING_VALUES) + 1;
+            values.saturating_mul(scan::row_count(query) as u64)
+        };
+        let all = request.queries.iter().fold(0u64, |all, query| all.saturating_add(bound(query)));
+        let mine = || queries.iter().map(|&index| bound(&request.queries[index as usize])).sum();
+        (all <= UNCOUNTED_VALUES_MAX.min(*values_max)).then(mine)
     }
 
     /// Makes room for the answer: growing, it would be moved.
