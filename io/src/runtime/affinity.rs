@@ -1,8 +1,8 @@
 //! Which CPUs this process may use, and how many of them it takes.
 //!
 //! The first question of a start: executors are pinned to the first CPUs found here, to half of them unless
-//! `metric-store.cores` says otherwise. glommio trap: its `CpuSet::online()` reads the machine's CPUs and ignores affinity and cgroup cpusets, so an
-//! executor would be pinned to a CPU that the process may not use. The kernel's own view of the allowed set — what
+//! `metric-store.cores` says otherwise. glommio trap: its `CpuSet::online()` reads the machine's CPUs and ignores affinity
+//! and cgroup cpusets, so an executor would be pinned to a CPU that the process may not use. The kernel's own view of the allowed set — what
 //! `sched_getaffinity` answers — is in `/proc/self/status`, and reading it needs no unsafe code.
 
 use std::{fs, io};

@@ -50,7 +50,7 @@ pub(super) fn are_there() -> bool {
 pub(super) fn add(words: &[u64], from: usize, decimals: Decimals, sums: &mut [f64]) {
     assert!(are_there());
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the machine has AVX2.
+    // SAFETY: the machine has AVX2 and FMA, see the assertion.
     unsafe {
         avx2::add(bytemuck::cast_slice(words), from, decimals, sums);
     }
