@@ -249,7 +249,7 @@ impl<'a> BufferView<'a> {
         let packed = self.len() - self.raw.len();
         let (unpacked, rest) = sums.split_at_mut(packed.saturating_sub(from).min(sums.len()));
         if !unpacked.is_empty() {
-            blocks::add(pool.words(&self.piece), packed, from, unpacked);
+            blocks::add(pool.words_from(&self.piece), packed, from, unpacked);
         }
         if !rest.is_empty() {
             let raw = &self.raw[from.max(packed) - packed..][..rest.len()];

@@ -115,6 +115,13 @@ impl Pool {
         if piece.words == 0 { &[] } else { &self.pages[piece.page as usize].words[piece.range()] }
     }
 
+    /// The words of a piece, and those behind it in its page: who reads several at once need not care where they end.
+    #[inline]
+    #[must_use]
+    pub fn words_from(&self, piece: &Piece) -> &[u64] {
+        if piece.words == 0 { &[] } else { &self.pages[piece.page as usize].words[piece.range().start..] }
+    }
+
     /// The words of a piece, to be written.
     ///
     /// # Panics

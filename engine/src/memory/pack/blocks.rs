@@ -6,7 +6,7 @@
 
 use super::batch::{BATCH_CODES, unpack_batch};
 use super::bits::{self, GROUP_CODES, words_for};
-use super::lanes;
+use super::lanes::Lanes;
 use super::parameters::Parameters;
 use super::plan::{Slack, plan};
 use super::transform::{NARROW_BITS, Put};
@@ -93,8 +93,10 @@ impl Block {
 
     /// As [`Self::unpack`], but adds them to what is there.
     fn add(&self, words: &[u64], from: usize, sums: &mut [f64]) {
-        match self.parameters.decimals().filter(|_| lanes::are_there()) {
-            Some(decimals) => lanes::add(&words[self.codes_at()..], from - self.first_slot, decimals, sums),
+        match self.parameters.decimals().zip(Lanes::find()) {
+            Some((decimals, lanes)) => {
+                lanes.add(&words[self.codes_at()..], from - self.first_slot, decimals, sums);
+            }
             None => self.unpack(words, from, sums, |sum, value| *sum += value),
         }
     }

@@ -46,9 +46,10 @@ impl Parameters {
     /// How codes become values eight at a time, if they are such.
     pub(super) fn decimals(self) -> Option<Decimals> {
         let width = u32::from(self.width);
-        let is_simple = !self.is_delta && !self.has_missing && self.is_narrow();
+        let is_simple = !self.is_delta && self.is_narrow();
         let [high, low] = self.transform.reciprocal().filter(|_| is_simple)?;
-        let decimals = Decimals { width, base: self.base as i64 as f64, high, low };
+        let decimals =
+            Decimals { width, has_missing: self.has_missing, base: self.base as i64 as f64, high, low };
         (1..=lanes::WIDTH_MAX).contains(&width).then_some(decimals)
     }
 
