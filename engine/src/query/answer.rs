@@ -17,6 +17,7 @@ pub struct Scratch {
     series: Vec<SeriesId>,
     row: aggregate::Row,
     resampled: Vec<f64>,
+    values: u64,
 }
 
 impl Scratch {
@@ -24,6 +25,12 @@ impl Scratch {
     #[must_use]
     pub fn series_count(&self) -> usize {
         self.series.len()
+    }
+
+    /// Values of the row that was written last, those padded and those read: what [`count_values`] says.
+    #[must_use]
+    pub fn values(&self) -> u64 {
+        self.values
     }
 }
 
@@ -84,6 +91,7 @@ pub fn push_row(
 ) -> bool {
     let RowRequest { request, query, selection, host } = row;
     let row = Row { request, query, separator };
+    scratch.values = 1;
     if request.from > request.to {
         row.push_error("from is after to", text);
         return true;
@@ -130,6 +138,10 @@ impl Row<'_> {
                 return true;
             }
         };
+        let padding = padding(self.request, span.from, frequency);
+        if self.request.with_data {
+            scratch.values += span.values as u64 + padding;
+        }
         let mut statistics = if self.request.with_stats { Statistics::of(data) } else { Statistics::ZERO };
         if self.query.scale_by != 0.0 && self.query.scale_by != 1.0 {
             statistics.scale(self.query.scale_by);
@@ -138,7 +150,6 @@ impl Row<'_> {
 
         text.bytes_mut().extend_from_slice(self.separator);
         text.bytes_mut().push(b'{');
-        let padding = padding(self.request, span.from, frequency);
         if self.request.with_data && padding + data.len() as u64 > 0 {
             text.bytes_mut().extend_from_slice(b"\"data\":[");
             text.push_nulls(padding);

@@ -126,6 +126,8 @@ pub struct CoreQuery {
     query: usize,
     row: usize,
     rows_written: bool,
+    /// The values were counted before anything is answered.
+    is_counted: bool,
     /// The host found last, and a query of it.
     recent_host: Cell<Option<(usize, LevelId)>>,
     scratch: Scratch,
@@ -159,6 +161,7 @@ impl CoreQuery {
             query: 0,
             row: 0,
             rows_written: false,
+            is_counted: false,
             recent_host: Cell::default(),
             scratch: Scratch::default(),
             answer: CoreAnswer::default(),
@@ -172,21 +175,20 @@ impl CoreQuery {
                 self.list_all_nodes();
                 self.state = State::Counting;
                 if let Some(values) = self.values_bound(shard) {
-                    self.answer.values = values;
                     self.state = State::Answering;
-                    self.reserve();
+                    self.reserve(values);
                 }
                 Step::More
             }
             State::Counting => {
                 // First the size of everything, from the buffers' edges; nothing is read for it.
-                let too_large = TooLarge { values_max: self.question.values_max };
                 let mut series = 0;
                 while series < limits::QUERY_SERIES_COUNTED_PER_STEP {
                     let Some((query, row)) = self.next_row() else {
                         self.state = State::Answering;
+                        self.is_counted = true;
                         (self.query, self.row) = (0, 0);
-                        self.reserve();
+                        self.reserve(self.answer.values);
                         return Step::More;
                     };
                     let mut scratch = std::mem::take(&mut self.scratch);
@@ -197,7 +199,7 @@ impl CoreQuery {
                     self.scratch = scratch;
                     self.answer.values = self.answer.values.saturating_add(values);
                     if self.answer.values > self.question.values_max {
-                        return Step::Done(Err(too_large));
+                        return self.too_large();
                     }
                 }
                 Step::More
@@ -206,12 +208,15 @@ impl CoreQuery {
         }
     }
 
-    /// How many values this core's part has at most, if it is seen from the request alone that all parts together are
-    /// few and allowed.
+    fn too_large(&self) -> Step {
+        Step::Done(Err(TooLarge { values_max: self.question.values_max }))
+    }
+
+    /// How many values this core reads at most, if it is seen from the request alone that all cores together read
+    /// few and allowed ones. Nulls in front of data may come on top: those of data behind the range are many, and none is made yet.
     fn values_bound(&self, shard: &Shard) -> Option<u64> {
         let Question { request, queries, values_max, .. } = &self.question;
-        // Nulls are put in front of data also where that begins behind the range.
-        if request.for_all_nodes.is_some() || request.with_padding {
+        if request.for_all_nodes.is_some() {
             return None;
         }
         let seconds = u64::try_from(request.to.saturating_sub(request.from)).unwrap_or(0);
@@ -228,8 +233,8 @@ impl CoreQuery {
     }
 
     /// Makes room for the answer: growing, it would be moved.
-    fn reserve(&mut self) {
-        let values = if self.question.request.with_data { self.answer.values } else { 0 };
+    fn reserve(&mut self, values: u64) {
+        let values = if self.question.request.with_data { values } else { 0 };
         let values = usize::try_from(values).unwrap_or(usize::MAX);
         self.answer.text.expect_bytes(values.saturating_mul(limits::QUERY_VALUE_BYTES));
     }
@@ -289,6 +294,12 @@ impl CoreQuery {
             let separator: &[u8] = if written { b"," } else { b"" };
             let row = self.row_request(shard, self.query, self.row);
             written |= answer::push_row(shard, row, separator, &mut scratch, &mut text);
+            if !self.is_counted {
+                self.answer.values = self.answer.values.saturating_add(scratch.values());
+                if self.answer.values > self.question.values_max {
+                    return self.too_large();
+                }
+            }
         }
         let done = self.row + 1 >= rows;
         if done {
