@@ -87,7 +87,7 @@ impl QueryRequest {
         let mut reader = Reader::new(body);
         let mut fields = reader.object("the request")?;
         while let Some(key) = reader.next_key(&mut fields)? {
-            match key.to_ascii_lowercase().as_str() {
+            match &*key {
                 "cluster" => reader.update_string("cluster", &mut request.cluster)?,
                 "from" => reader.update_integer("from", &mut request.from)?,
                 "to" => reader.update_integer("to", &mut request.to)?,
@@ -110,7 +110,7 @@ impl Query {
         let mut query = Self::default();
         let mut fields = reader.object("queries[]")?;
         while let Some(key) = reader.next_key(&mut fields)? {
-            match key.to_ascii_lowercase().as_str() {
+            match &*key {
                 "metric" => reader.update_string("queries[].metric", &mut query.metric)?,
                 "host" => reader.update_string("queries[].host", &mut query.host)?,
                 "type" => query.type_name = reader.optional_string("queries[].type")?,

@@ -23,7 +23,7 @@ impl HealthRequest {
         let mut reader = Reader::new(body);
         let mut fields = reader.object("the request")?;
         while let Some(key) = reader.next_key(&mut fields)? {
-            match key.to_ascii_lowercase().as_str() {
+            match &*key {
                 "cluster" => reader.update_string("cluster", &mut request.cluster)?,
                 "nodes" => request.nodes = reader.string_list("nodes")?.unwrap_or_default(),
                 "metric-names" => {

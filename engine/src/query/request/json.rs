@@ -6,6 +6,8 @@
 
 mod string;
 
+use std::borrow::Cow;
+
 /// Deepest nesting of arrays and objects, the bound of Go's decoder.
 const DEPTH_MAX: usize = 10_000;
 /// How much of an unknown field's name an error quotes.
@@ -80,12 +82,15 @@ impl<'a> Reader<'a> {
         Ok(Items { close: b'}', any_read: false })
     }
 
-    /// The next field's name, standing before its value, or none at the end of the object.
-    pub(super) fn next_key(&mut self, fields: &mut Items) -> Result<Option<String>, RequestError> {
+    /// The next field's name in lower case (names are the same in either), standing before its value, or none at the end of the object.
+    pub(super) fn next_key(&mut self, fields: &mut Items) -> Result<Option<Cow<'a, str>>, RequestError> {
         if !self.next_item(fields)? {
             return Ok(None);
         }
-        let key = self.key()?;
+        let mut key = self.key()?;
+        if key.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            key.to_mut().make_ascii_lowercase();
+        }
         Ok(Some(key))
     }
 
@@ -119,7 +124,7 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         self.expect_type(b'"', field, "a string")?;
-        self.string().map(Some)
+        Ok(Some(self.string()?.into_owned()))
     }
 
     /// A number, or none for `null`. It must be a finite double.
@@ -228,7 +233,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A name and the colon after it.
-    fn key(&mut self) -> Result<String, RequestError> {
+    fn key(&mut self) -> Result<Cow<'a, str>, RequestError> {
         if self.peek() != Some(b'"') {
             return Err(self.syntax("a field name in double quotes"));
         }

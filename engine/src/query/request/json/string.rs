@@ -1,24 +1,33 @@
 //! Strings of a JSON body: escapes, and what is not text in them.
 
+use std::borrow::Cow;
+
 use super::{Reader, RequestError};
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// The string whose opening quote is next.
     ///
     /// Bytes that are not UTF-8 and surrogates without a partner become U+FFFD, one for each byte or escape, as in Go.
-    pub(super) fn string(&mut self) -> Result<String, RequestError> {
+    pub(super) fn string(&mut self) -> Result<Cow<'a, str>, RequestError> {
         self.at += 1;
         let mut text = String::new();
         loop {
             let rest = &self.body[self.at..];
             let plain =
                 rest.iter().take_while(|&&byte| byte >= b' ' && byte != b'"' && byte != b'\\').count();
+            if text.is_empty()
+                && rest.get(plain) == Some(&b'"')
+                && let Ok(all) = str::from_utf8(&rest[..plain])
+            {
+                self.at += plain + 1;
+                return Ok(all.into());
+            }
             push_lossy(&mut text, &rest[..plain]);
             self.at += plain;
             match rest.get(plain) {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(text);
+                    return Ok(text.into());
                 }
                 Some(b'\\') => text.push(self.escape()?),
                 Some(_) => return Err(self.syntax("no control character in a string")),
