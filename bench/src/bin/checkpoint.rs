@@ -106,6 +106,7 @@ fn checkpoint(binary: &Path, time: Duration, interval: Duration) -> Result<(), B
 /// A checkpoint of one core.
 #[derive(Clone, Copy, Debug)]
 struct Made {
+    core: usize,
     began: Instant,
     ended: Instant,
 }
@@ -128,7 +129,7 @@ fn watch(addr: SocketAddr, done: &AtomicBool) -> Result<Vec<Made>, String> {
             if counts[core] > before[core] {
                 let ended = asked.checked_sub(Duration::from_secs_f64(ages[core])).unwrap_or(asked);
                 let began = ended.checked_sub(Duration::from_secs_f64(durations[core])).unwrap_or(ended);
-                made.push(Made { began, ended });
+                made.push(Made { core, began, ended });
             }
         }
         thread::sleep(LOOK);
@@ -150,9 +151,14 @@ fn print(written: &[Written], checkpoints: &[Made]) -> Result<(), Box<dyn Error>
     if checkpoints.is_empty() {
         return Err("no checkpoint was made meanwhile: give it more --seconds".into());
     }
+    // Behind a core's last checkpoint there may be one that was not seen to end.
+    let known_until = (0..)
+        .map_while(|core| checkpoints.iter().filter(|made| made.core == core).map(|made| made.ended).max())
+        .min();
+    let written = written.iter().filter(|request| known_until.is_some_and(|until| request.due <= until));
     let is_during =
         |request: &&Written| checkpoints.iter().any(|made| (made.began..=made.ended).contains(&request.due));
-    let (during, outside): (Vec<_>, Vec<_>) = written.iter().partition(is_during);
+    let (during, outside): (Vec<_>, Vec<_>) = written.partition(is_during);
     let seconds: Vec<f64> =
         checkpoints.iter().map(|made| made.ended.duration_since(made.began).as_secs_f64()).collect();
     println!(

@@ -328,13 +328,20 @@ impl Chain {
 
     /// Begins to bring nearer what a read of `[from, to)` reads.
     pub fn prefetch(&self, from: i64, to: i64, pool: &Pool) {
-        let frequency = self.frequency();
-        let first =
-            self.older.partition_point(|buffer| buffer.first_write(frequency) <= from).saturating_sub(1);
-        for buffer in
-            self.older[first..].iter().chain([self.newest_buffer()]).take_while(|buffer| buffer.start < to)
-        {
+        let older = &self.older[self.first_index(from)..];
+        for buffer in older.iter().chain([self.newest_buffer()]).take_while(|buffer| buffer.start < to) {
             buffer.prefetch(pool);
+        }
+    }
+
+    /// The index of the buffer that a read from a time on begins with; that of the newest one is the number of the others.
+    #[inline]
+    fn first_index(&self, from: i64) -> usize {
+        let frequency = self.frequency();
+        if self.newest_buffer().first_write(frequency) <= from {
+            self.older.len()
+        } else {
+            self.older.partition_point(|buffer| buffer.first_write(frequency) <= from).saturating_sub(1)
         }
     }
 
@@ -349,11 +356,7 @@ impl Chain {
         let newest = self.newest_buffer();
         let buffer = |index: usize| self.older.get(index).unwrap_or(newest);
 
-        let mut index = if newest.first_write(frequency) <= from {
-            last
-        } else {
-            self.older.partition_point(|buffer| buffer.first_write(frequency) <= from).saturating_sub(1)
-        };
+        let mut index = self.first_index(from);
         let from = from.max(buffer(index).first_write(frequency));
         // Nothing is covered from here on. Bounding `to` keeps the arithmetic below in range.
         let covered_end = newest.start + BUFFER_SLOTS as i64 * frequency;

@@ -276,7 +276,9 @@ mod tests {
             let index = next() as usize % words.len();
             words[index] = u64::MAX;
             let missing = has_missing.then_some(code_max(width));
-            for decimals in 0..=6 {
+            // Miri is there for the memory that is touched.
+            let decimals = if cfg!(miri) { 2..=2 } else { 0..=6 };
+            for decimals in decimals {
                 let transform = Transform::Decimal(decimals);
                 let [high, low] = transform.reciprocal().expect("few decimals");
                 // The lowest, one that makes zero of a code, the highest.
