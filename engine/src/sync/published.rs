@@ -110,16 +110,17 @@ mod tests {
 
     #[test]
     fn values_replaced_do_not_pile_up() {
-        const PUBLICATIONS: usize = if cfg!(miri) { 20 } else { 1000 };
+        const PUBLICATIONS: usize = if cfg!(miri) { 200 } else { 1_000_000 };
+        const KEPT: usize = 10;
         let count = Arc::new(AtomicUsize::new(0));
         let published = Published::new(Counted::new(&count, 0));
-        let mut most = 0;
-        for number in 1..=PUBLICATIONS {
+        // Other tests pin as well, and may lose their CPU while they do: then a few values are kept for as long.
+        let few_are_left = (1..=PUBLICATIONS).any(|number| {
             published.publish(|| Counted::new(&count, number));
-            most = most.max(count.load(Ordering::Acquire));
-        }
-        // Other tests pin as well, which can hold an epoch back for a moment.
-        assert!(most < PUBLICATIONS / 2, "{most} of {PUBLICATIONS} values were kept");
+            std::thread::yield_now();
+            number > 2 * KEPT && count.load(Ordering::Acquire) <= KEPT
+        });
+        assert!(few_are_left, "{} of {PUBLICATIONS} values are kept", count.load(Ordering::Acquire));
     }
 
     #[test]
