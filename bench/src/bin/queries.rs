@@ -216,7 +216,7 @@ impl Client<'_> {
         let mut connection = Connection::open(self.addr)?;
         let mut queries = 0;
         while asks && !done.load(Relaxed) {
-            connection.exchange(&request)?;
+            connection.exchange_and_drop(&request)?;
             queries += 1;
         }
         Ok(queries)
