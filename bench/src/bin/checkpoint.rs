@@ -106,13 +106,12 @@ fn checkpoint(binary: &Path, time: Duration, interval: Duration) -> Result<(), B
 /// A checkpoint of one core.
 #[derive(Clone, Copy, Debug)]
 struct Made {
-    core: usize,
     began: Instant,
     ended: Instant,
 }
 
-/// Asks for the checkpoints of all cores until it is told to stop.
-fn watch(addr: SocketAddr, done: &AtomicBool) -> Result<Vec<Made>, String> {
+/// Asks for the checkpoints of all cores until it is told to stop; each core's in order.
+fn watch(addr: SocketAddr, done: &AtomicBool) -> Result<Vec<Vec<Made>>, String> {
     let mut connection = Connection::open(addr).map_err(|error| error.to_string())?;
     let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
     let (mut made, mut seen) = (Vec::new(), None);
@@ -125,11 +124,12 @@ fn watch(addr: SocketAddr, done: &AtomicBool) -> Result<Vec<Made>, String> {
         let durations = by_core(&page, "cc_metric_store_checkpoint_duration_seconds")?;
         // What was made before the first look belongs to the loading.
         let before = seen.replace(counts.clone()).unwrap_or_else(|| counts.clone());
+        made.resize(counts.len(), Vec::new());
         for core in 0..counts.len() {
             if counts[core] > before[core] {
                 let ended = asked.checked_sub(Duration::from_secs_f64(ages[core])).unwrap_or(asked);
                 let began = ended.checked_sub(Duration::from_secs_f64(durations[core])).unwrap_or(ended);
-                made.push(Made { core, began, ended });
+                made[core].push(Made { began, ended });
             }
         }
         thread::sleep(LOOK);
@@ -147,15 +147,14 @@ fn by_core(page: &str, name: &str) -> Result<Vec<f64>, String> {
     if values.is_empty() { Err(format!("/metrics does not say {name}")) } else { Ok(values) }
 }
 
-fn print(written: &[Written], checkpoints: &[Made]) -> Result<(), Box<dyn Error>> {
-    if checkpoints.is_empty() {
-        return Err("no checkpoint was made meanwhile: give it more --seconds".into());
-    }
+fn print(written: &[Written], by_core: &[Vec<Made>]) -> Result<(), Box<dyn Error>> {
     // Behind a core's last checkpoint there may be one that was not seen to end.
-    let known_until = (0..)
-        .map_while(|core| checkpoints.iter().filter(|made| made.core == core).map(|made| made.ended).max())
-        .min();
-    let written = written.iter().filter(|request| known_until.is_some_and(|until| request.due <= until));
+    let lasts: Option<Vec<Instant>> = by_core.iter().map(|made| Some(made.last()?.ended)).collect();
+    let Some(known_until) = lasts.and_then(|lasts| lasts.into_iter().min()) else {
+        return Err("a core made no checkpoint meanwhile: give it more --seconds".into());
+    };
+    let checkpoints: Vec<Made> = by_core.iter().flatten().copied().collect();
+    let written = written.iter().filter(|request| request.due <= known_until);
     let is_during =
         |request: &&Written| checkpoints.iter().any(|made| (made.began..=made.ended).contains(&request.due));
     let (during, outside): (Vec<_>, Vec<_>) = written.partition(is_during);

@@ -154,16 +154,15 @@ impl<P: Platform> Checkpoints<P> {
     /// # Errors
     /// [`CheckpointError`]; what could be written was.
     pub async fn run(&mut self, hosts: &impl Hosts) -> Result<usize, CheckpointError> {
-        self.save(hosts, true).await
+        self.save(hosts, REST_MAX).await
     }
 
-    /// [`run`](Self::run), with or without rests.
-    async fn save(&mut self, hosts: &impl Hosts, rests: bool) -> Result<usize, CheckpointError> {
+    /// [`run`](Self::run), resting for so long in all.
+    async fn save(&mut self, hosts: &impl Hosts, mut rest_left: Duration) -> Result<usize, CheckpointError> {
         let segment = self.queue.cut().await?;
         let (from, to) = (self.since, self.platform.now_seconds());
         let mut written = 0;
         let mut failure = None;
-        let mut rest_left = if rests { REST_MAX } else { Duration::ZERO };
         for host in hosts.hosts().await {
             let Some(snapshots) = hosts.hand_over(host, self.kind, from, to).await else { continue };
             // The log must not be behind the snapshot: after a power loss an older segment would be replayed on top of it,
@@ -178,7 +177,7 @@ impl<P: Platform> Checkpoints<P> {
                     hosts.take_back(snapshots.handed_over).await;
                 }
             }
-            if rests {
+            if !rest_left.is_zero() {
                 let busy = Duration::from_nanos(self.platform.now_ns().saturating_sub(began_ns));
                 let rest = busy.saturating_mul(REST_FACTOR).min(rest_left);
                 rest_left -= rest;
@@ -201,7 +200,7 @@ impl<P: Platform> Checkpoints<P> {
     /// # Errors
     /// As [`run`](Self::run).
     pub async fn run_last(&mut self, hosts: &impl Hosts) -> Result<usize, CheckpointError> {
-        let result = self.save(hosts, false).await;
+        let result = self.save(hosts, Duration::ZERO).await;
         self.inherited.missing_last.arrive();
         while !self.inherited.gone.is_raised() && !self.inherited.missing_last.is_over() {
             self.platform.sleep(LAST_LOOK_INTERVAL).await;

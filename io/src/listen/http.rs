@@ -83,6 +83,7 @@ pub async fn serve<T: Transport, S: Service>(
     let unread = Rc::new(Cell::new(false));
 
     let answer = {
+        let asking = activity.clone();
         let (connection, unread, limits) = (connection.clone(), unread.clone(), limits.clone());
         service_fn(move |request: Request<Incoming>| {
             connection.head_complete();
@@ -93,10 +94,14 @@ pub async fn serve<T: Transport, S: Service>(
             }
             let header_timeout = limits.header_timeout;
             let call = service.clone().call(request);
-            let connection = connection.clone();
+            let (connection, activity) = (connection.clone(), asking.clone());
             Box::pin(async move {
                 let response = call.await;
                 connection.head_awaited(header_timeout);
+                // Who is told something asks; who writes is answered without a body, and not waited for.
+                if !response.body().is_end_stream() {
+                    activity.answered();
+                }
                 Ok::<_, Infallible>(response)
             })
         })

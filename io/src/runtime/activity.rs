@@ -15,6 +15,7 @@ pub struct Activity {
     read_waits: Cell<bool>,
     write_waits: Cell<bool>,
     peer_finished: Cell<bool>,
+    answered: Cell<bool>,
 }
 
 impl Activity {
@@ -26,6 +27,7 @@ impl Activity {
             read_waits: Cell::new(false),
             write_waits: Cell::new(false),
             peer_finished: Cell::new(false),
+            answered: Cell::new(false),
         }
     }
 
@@ -58,6 +60,16 @@ impl Activity {
     #[must_use]
     pub fn peer_finished(&self) -> bool {
         self.peer_finished.get()
+    }
+
+    /// The peer is about to be answered what it has asked for, and may ask on.
+    pub fn answered(&self) {
+        self.answered.set(true);
+    }
+
+    /// Whether the peer was answered since this was asked last.
+    pub(super) fn take_answered(&self) -> bool {
+        self.answered.take()
     }
 
     /// A read ended with this many bytes; 0 is the end of the peer's stream.

@@ -49,7 +49,8 @@ pub struct CoreDied {
 /// running then are dropped.
 ///
 /// No `spin_before_park`: spinning saves some microseconds of wake-up time on an idle core, but burns the CPU that
-/// samples are paid with, and competes with the senders on a small machine.
+/// samples are paid with, and competes with the senders on a small machine. Who asks query after query is polled for by its
+/// connection (`busy_poll`).
 ///
 /// # Errors
 /// The CPU cannot be used, or the thread or its rings cannot be created (see [`probe`](super::probe())).

@@ -9,6 +9,7 @@
 
 mod activity;
 mod affinity;
+mod busy_poll;
 mod executor;
 mod file;
 mod listener;
