@@ -3,6 +3,8 @@
 //! A line seen before costs a comparison of its key with the expected one (or a hash), the parse of a
 //! number, and mostly a comparison of its timestamp with the one before. Nothing is allocated for it.
 
+use memchr::memchr;
+
 use super::error::{Fault, LineError};
 use super::frame::{Framer, OpenQuote, Overlong};
 use super::key::{self, UnsafeName};
@@ -185,6 +187,12 @@ impl LineStream {
     }
 }
 
+/// The key of the line behind this one, if both are written plainly; else something that is looked for in vain.
+fn key_behind(line: &[u8]) -> Option<&[u8]> {
+    let text = &line[memchr(b'\n', line)? + 1..];
+    Some(&text[..memchr(b' ', text)?])
+}
+
 /// One walk over whole lines.
 struct Walk<'a> {
     router: &'a mut Router,
@@ -306,6 +314,10 @@ impl<'a> Walk<'a> {
         let found = match self.router.contexts[self.context.index()].table.find(raw) {
             Ok(target) => Found::Target(target),
             Err(absent) => {
+                // Where one key is new the next one mostly is: its place in the table comes nearer meanwhile.
+                if let Some(key) = key_behind(&text[length..]) {
+                    self.router.contexts[self.context.index()].table.prefetch(key);
+                }
                 self.declare(raw, absent, metric).map_err(|(offset, fault)| (indent + offset, fault))?
             }
         };

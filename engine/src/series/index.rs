@@ -4,6 +4,8 @@
 //! segment is split in two, the others stay as they are, so that no insertion takes longer than some microseconds
 //! however many names there are.
 
+use crate::memory::pack::lanes::prefetch;
+
 /// Slots of a segment that is split when it is full; a smaller one grows.
 const SEGMENT_SLOTS: usize = 1024;
 /// Slots of the first segment at its beginning.
@@ -58,6 +60,14 @@ impl Index {
             }
             at = (at + 1) & mask;
         }
+    }
+
+    /// Begins to bring nearer what a search for this hash reads first.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        let slots = &self.segments[self.segment(hash)].slots;
+        let at = home(hash, slots.len() - 1);
+        prefetch(&slots[at..=at]);
     }
 
     /// Adds a number under a hash.

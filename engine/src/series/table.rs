@@ -110,6 +110,12 @@ impl KeyTable {
         Ok(Target { core: entry.core, link: entry.link })
     }
 
+    /// Begins to bring nearer what [`Self::find`] reads of a key that is likely to be new.
+    #[inline]
+    pub fn prefetch(&self, key: &[u8]) {
+        self.index.prefetch(self.hasher.hash_one(key));
+    }
+
     /// Adds a key that [`Self::find`] did not find just before.
     ///
     /// # Panics
