@@ -187,8 +187,7 @@ impl Tree {
     /// The level of a path that was declared, with or without data.
     pub fn declared<'a>(&mut self, path: impl Path<'a>) -> Option<LevelId> {
         let level = self.near_recent(&path).or_else(|| {
-            path.into_iter()
-                .try_fold(ROOT, |level, name| Some(self.family(level)[self.child_index(level, name).ok()?]))
+            path.into_iter().try_fold(ROOT, |level, name| self.declared_child(level, name).ok())
         })?;
         self.recent = level;
         Some(level)
@@ -196,8 +195,8 @@ impl Tree {
 
     /// The level of a path, created as far as it is missing.
     pub fn declare_level<'a>(&mut self, path: impl Path<'a>) -> LevelId {
-        let level = path.into_iter().fold(ROOT, |parent, name| match self.child_index(parent, name) {
-            Ok(index) => self.family(parent)[index],
+        let level = path.into_iter().fold(ROOT, |parent, name| match self.declared_child(parent, name) {
+            Ok(level) => level,
             Err(index) => self.add_level(parent, index, name),
         });
         self.recent = level;
@@ -267,6 +266,28 @@ impl Tree {
 
     fn child_index(&self, id: LevelId, name: &str) -> Result<usize, usize> {
         self.family(id).binary_search_by(|&child| self.level(child).name().cmp(name))
+    }
+
+    /// The child of this name, with or without data; otherwise its place among the children.
+    fn declared_child(&self, parent: LevelId, name: &str) -> Result<LevelId, usize> {
+        // Mostly the next level to declare is on the same host, which has many siblings.
+        match self.toward_recent(parent) {
+            Some(child) if self.level(child).name() == name => Ok(child),
+            _ => self.child_index(parent, name).map(|index| self.family(parent)[index]),
+        }
+    }
+
+    /// The child of a level that is, or is above, the level declared last.
+    fn toward_recent(&self, parent: LevelId) -> Option<LevelId> {
+        let mut level = self.recent;
+        while level != ROOT {
+            let above = LevelId(self.levels[level.0 as usize].parent);
+            if above == parent {
+                return Some(level);
+            }
+            level = above;
+        }
+        None
     }
 
     fn add_level(&mut self, parent: LevelId, index: usize, name: &str) -> LevelId {
@@ -395,6 +416,34 @@ mod tests {
                 (["", ""], None),
             ] {
                 assert_eq!(tree.child_near(near, host, parts), expected, "{parts:?} from {near:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_is_found_whatever_was_declared_before() {
+        let mut tree = Tree::default();
+        // Names that return at other depths, below other parents, and one as the begin of another.
+        let paths: [&[&str]; 10] = [
+            &["c"],
+            &["c", "h"],
+            &["c", "h", "c"],
+            &["c", "h", "c", "h"],
+            &["c", "g", "c"],
+            &["h", "c", "g"],
+            &["h"],
+            &["c", "h", "c1"],
+            &["h", "c"],
+            &["c", "g"],
+        ];
+        let levels = paths.map(|path| tree.declare_level(path.iter().copied()));
+        for &before in &paths {
+            for (&path, &level) in paths.iter().zip(&levels) {
+                tree.declare_level(before.iter().copied());
+                assert_eq!(tree.declare_level(path.iter().copied()), level, "{path:?} behind {before:?}");
+                tree.declare_level(before.iter().copied());
+                assert_eq!(tree.declared(path.iter().copied()), Some(level), "{path:?} behind {before:?}");
+                assert_eq!(tree.path(level), path);
             }
         }
     }
