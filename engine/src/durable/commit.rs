@@ -325,7 +325,23 @@ impl<P: Platform> CommitQueue<P> {
                 _ => {}
             }
         }
+        self.prepare_next().await;
         self.next_segment().await
+    }
+
+    /// Waits until the next segment is prepared, or could not be. The writer goes on with the current one meanwhile, which it
+    /// does not for [`next_segment`](Self::next_segment): whoever calls that mostly has no room left.
+    async fn prepare_next(&self) {
+        let shared = &self.0;
+        let is_due = {
+            let state = shared.state.borrow();
+            state.log == LogState::Running && state.ready.is_none() && !state.is_preparing
+        };
+        if is_due {
+            writer::prepare_next(shared);
+        }
+        let is_over = |state: &State<P::File>| !state.is_preparing || state.log != LogState::Running;
+        shared.done.until(|| is_over(&shared.state.borrow()).then_some(())).await;
     }
 
     /// Waits until the segments below `id`, which [`cut`](Self::cut) returned, are written, synced and can be discarded.

@@ -172,6 +172,35 @@ fn a_full_segment_is_followed_by_the_next_in_order() {
 }
 
 #[test]
+fn writes_go_on_while_a_checkpoint_waits_for_its_segment() {
+    on_core(async || {
+        let log = Log::start(always()).await;
+        log.append(2, 1);
+        log.faults.hold(Some(Operation::Create));
+        let created = log.faults.calls(Operation::Create);
+        let queue = log.queue.clone();
+        let cut = async { queue.cut().await.unwrap() };
+        let writes = async {
+            // Somebody makes the file, and is stopped.
+            log.faults.called(Operation::Create, created + 1).await;
+            let ticket = log.append(1, 2);
+            let late = async {
+                for _ in 0..400 {
+                    next_tick().await;
+                }
+                panic!("the write waits for the new segment");
+            };
+            futures_lite::FutureExt::or(log.queue.wait(ticket), late).await.unwrap();
+            log.faults.hold(None);
+        };
+        let (line, ()) = futures_lite::future::zip(cut, writes).await;
+        assert_eq!((line, log.queue.segment()), (2, Some(2)));
+        assert_eq!(log.sectors(1), [1, 1, 2]);
+        log.queue.close().await.unwrap();
+    });
+}
+
+#[test]
 fn a_block_for_another_segment_or_of_odd_length_is_refused() {
     on_core(async || {
         let log = Log::start(always()).await;
