@@ -221,8 +221,7 @@ impl<P: Platform> CommitQueue<P> {
         state.offset += bytes.len() as u64;
         state.pending_bytes += bytes.len();
         let is_next_due = state.offset > current.file.bytes() / 2
-            && state.ready.is_none()
-            && !state.is_preparing
+            && state.lacks_next()
             && shared.segments.platform().now_ns() >= state.prepare_after_ns;
         drop(guard);
         shared.work.notify();
@@ -335,7 +334,7 @@ impl<P: Platform> CommitQueue<P> {
         let shared = &self.0;
         let is_due = {
             let state = shared.state.borrow();
-            state.log == LogState::Running && state.ready.is_none() && !state.is_preparing
+            state.log == LogState::Running && state.lacks_next()
         };
         if is_due {
             writer::prepare_next(shared);

@@ -89,6 +89,11 @@ pub(super) struct Group<F> {
 }
 
 impl<F> State<F> {
+    /// Whether there is no next segment, and nobody is beginning one.
+    pub(super) fn lacks_next(&self) -> bool {
+        self.ready.is_none() && !self.is_preparing
+    }
+
     /// Makes `segment` the current one.
     pub(super) fn set_current(&mut self, segment: OpenSegment<F>) {
         assert!(

@@ -76,7 +76,7 @@ fn take_work<F>(state: &mut State<F>, items: &mut VecDeque<Item<F>>) -> Option<W
         Some(Work::Items)
     } else if state.is_closing {
         Some(Work::Close)
-    } else if state.is_next_wanted && state.ready.is_none() && !state.is_preparing {
+    } else if state.is_next_wanted && state.lacks_next() {
         Some(Work::BeginNext)
     } else {
         None

@@ -3,9 +3,10 @@
 //! Before it: the [`Stream`](super::Stream) of the peer, that found nothing to read after an answer. After it: the same, when there
 //! is something, or when it has been long enough.
 //!
-//! A core that sleeps is woken through its ring, and where its CPU is a virtual one, through the hypervisor: with both sides 50 µs and more, as
-//! long as a small query takes. A program that asks one query after the other would wait for that every time. So if the
-//! last request came within [`SOON`] of the answer before, the next one is waited for by reading the socket again and again.
+//! A core that sleeps is woken through its ring, and where its CPU is a virtual one, through the hypervisor: with both
+//! sides 50 µs and more, as long as a small query takes. A program that asks one query after the other would wait for that
+//! every time. So if the last request came within [`SOON`] of the answer before, the next one is waited for by reading the
+//! socket again and again.
 //!
 //! Others of the core pay little for it: their tasks run between two reads, the rings are looked at before the first, one
 //! connection of a core polls at a time, and who does not come back soon is not waited for again.

@@ -4,6 +4,8 @@
 //! there is no AVX2. Eight codes take `width` bytes, so each group begins at a byte, and within all groups of a block
 //! a code has the same place: one shuffle brings it to its lane, one shift to its lowest bit.
 //!
+//! Prefetches are here as well, also for who searches a hash index.
+//!
 //! Unsafe code outside `sync`: `docs/decisions/0008-sums-by-vectors.md` says what it is worth.
 
 #![cfg_attr(

@@ -10,7 +10,7 @@ use std::{
 
 use super::*;
 use crate::runtime::{
-    Listener, StopFlag, next_tick, sleep, spawn,
+    CoreThread, Listener, StopFlag, next_tick, sleep, spawn,
     testing::{cpu, on_core, start},
 };
 
@@ -192,6 +192,25 @@ fn a_reset_connection_is_an_error_and_not_the_end_of_the_stream() {
     assert_eq!(result.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
 }
 
+/// A core that answers with what it is sent, and lets short pauses be polled through.
+fn start_pongs(index: usize, listener: Listener, stop: StopFlag) -> CoreThread {
+    start(index, cpu(index), async move || {
+        listener.accept_loop(
+            |mut stream, _| {
+                spawn("pong", async move {
+                    let mut buffer = [0; 64];
+                    while let Ok(bytes @ 1..) = stream.read(&mut buffer).await {
+                        stream.activity().answered();
+                        stream.write_all(&buffer[..bytes]).await.unwrap();
+                    }
+                });
+            },
+            stop.clone(),
+        );
+        stop.stopped().await;
+    })
+}
+
 /// Requests with pauses in between, so that both cores park again and again. A lost wake-up would show as a stall.
 fn ping_pong(duration: Duration) -> Duration {
     let stop = StopFlag::new();
@@ -201,25 +220,7 @@ fn ping_pong(duration: Duration) -> Duration {
     let cores: Vec<_> = listeners
         .into_iter()
         .enumerate()
-        .map(|(index, listener)| {
-            let stop = stop.clone();
-            start(index, cpu(index), async move || {
-                listener.accept_loop(
-                    |mut stream, _| {
-                        spawn("pong", async move {
-                            let mut buffer = [0; 64];
-                            while let Ok(bytes @ 1..) = stream.read(&mut buffer).await {
-                                // Short pauses are polled through, long ones slept through.
-                                stream.activity().answered();
-                                stream.write_all(&buffer[..bytes]).await.unwrap();
-                            }
-                        });
-                    },
-                    stop.clone(),
-                );
-                stop.stopped().await;
-            })
-        })
+        .map(|(index, listener)| start_pongs(index, listener, stop.clone()))
         .collect();
     let clients: Vec<_> = (0..4_u64)
         .map(|seed| {
@@ -307,22 +308,7 @@ fn exchanges_beside_a_quick_client() -> Vec<Duration> {
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let addr = listener.local_addr();
     let stop = StopFlag::new();
-    let over = stop.clone();
-    let core = start(0, cpu(0), async move || {
-        listener.accept_loop(
-            |mut stream, _| {
-                spawn("pong", async move {
-                    let mut buffer = [0; 64];
-                    while let Ok(bytes @ 1..) = stream.read(&mut buffer).await {
-                        stream.activity().answered();
-                        stream.write_all(&buffer[..bytes]).await.unwrap();
-                    }
-                });
-            },
-            over.clone(),
-        );
-        over.stopped().await;
-    });
+    let core = start_pongs(0, listener, stop.clone());
     let exchange = |client: &mut TcpStream| {
         let began = Instant::now();
         client.write_all(b"ping").unwrap();
