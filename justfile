@@ -39,6 +39,7 @@ measure:
     target/release/load --repeat 5
     target/release/compare
     target/release/queries
+    target/release/running-jobs
     target/release/scaling
     target/release/plots --directory docs/plots
 

@@ -43,6 +43,7 @@
 //! - `stages` ([`stages`], and the criterion bench `ingest`): every stage of the ingest path in the engine, and an honest limit;
 //! - `compare` ([`compare`], [`peer`]): the same bytes to this daemon, VictoriaMetrics, InfluxDB and other stores;
 //! - `queries` ([`query_set`]): round trips over a day of minutes, and what the largest query does to ingest;
+//! - `running-jobs` ([`running_jobs`]): the statistics that cc-backend 1.6 asks for, 200 jobs of 16 hosts, eight at once;
 //! - `checkpoint` ([`steady`]): what a checkpoint of every series does to ingest;
 //! - `scaling` ([`scaling`], [`probe`]): one core against two, and a message-cost model for more;
 //! - `nats`: the load over HTTP, NATS and JetStream, per CPU time of the daemon;
@@ -70,6 +71,7 @@ pub mod procfs;
 pub mod query_set;
 pub mod report;
 pub mod run;
+pub mod running_jobs;
 pub mod scaling;
 pub mod sender;
 pub mod session;

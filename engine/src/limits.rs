@@ -67,6 +67,8 @@ pub const HEALTH_NODES_PER_STEP: usize = 4;
 pub const LISTED_SERIES_MAX: usize = 20_000;
 /// Data shorter than this is not resampled (SPEC section 4).
 pub const RESAMPLE_POINTS_MIN: usize = 1000;
+/// A window of more values is not resampled with `full-range`: what is missing in it is in memory then, too.
+pub const RESAMPLE_WINDOW_MAX: u64 = 4_000_000;
 
 /// Longest question in PromQL.
 pub const PROMQL_BYTES_MAX: usize = 32 * 1024;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use engine::config::{Aggregation, Metrics};
 use engine::limits;
+use engine::query::resample::{Algorithm, Resampling};
 use serde_json::{Value, json};
 use store::{Answer, Store, metric};
 
@@ -36,6 +37,58 @@ fn random_scenarios() {
     for cores in [1, 3] {
         replay(include_str!("../../io/tests/vectors/random.json"), cores);
     }
+}
+
+#[test]
+fn reads_across_borders_of_buffers() {
+    for cores in [1, 3] {
+        replay(&unpacked(include_bytes!("../../io/tests/vectors/borders.json.zst")), cores);
+    }
+}
+
+#[test]
+fn resampled_series_with_gaps() {
+    for cores in [1, 3] {
+        replay(&unpacked(include_bytes!("../../io/tests/vectors/resampled.json.zst")), cores);
+    }
+}
+
+/// The algorithms alone, on series with gaps; the resolutions are such that all kinds of bucket edges occur.
+#[test]
+fn resampling_algorithms() {
+    let vectors = unpacked(include_bytes!("../../io/tests/vectors/resample.json.zst"));
+    let vectors: Vec<Value> = serde_json::from_str(&vectors).expect("the vectors are JSON");
+    let values = |list: &Value| -> Vec<f64> {
+        let list = list.as_array().expect("a list of numbers");
+        list.iter().map(|value| value.as_f64().unwrap_or(f64::NAN)).collect()
+    };
+    assert_eq!(vectors.len(), 40);
+    for (index, vector) in vectors.iter().enumerate() {
+        let data = values(&vector["data"]);
+        let integer = |name: &str| vector[name].as_i64().expect("a number of seconds");
+        let (frequency, asked) = (integer("frequency"), integer("asked"));
+        let algorithm = Algorithm::named(vector["algorithm"].as_str().expect("a name"));
+        let resampling =
+            algorithm.and_then(|algorithm| Resampling::of(data.len() as u64, frequency, asked, algorithm));
+        if vector["error"] == json!(true) {
+            assert!(resampling.is_err(), "vector {index}");
+            continue;
+        }
+        let mut points = data.clone();
+        let mut resolution = frequency;
+        if let Some(resampling) = resampling.expect("it can be resampled") {
+            resampling.apply(&data, &mut points);
+            resolution = asked;
+        }
+        assert_eq!(resolution, integer("resolution"), "vector {index}");
+        let same = |(got, want): (&f64, &f64)| got == want || (got.is_nan() && want.is_nan());
+        let want = values(&vector["want"]);
+        assert!(points.len() == want.len() && points.iter().zip(&want).all(same), "vector {index}");
+    }
+}
+
+fn unpacked(bytes: &[u8]) -> String {
+    String::from_utf8(zstd::decode_all(bytes).expect("it was packed with zstd")).expect("JSON is UTF-8")
 }
 
 /// The metrics of the daemon that recorded the vectors.

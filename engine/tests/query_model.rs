@@ -4,7 +4,7 @@ mod generate;
 mod model;
 mod store;
 
-use generate::{Event, history_and_requests, settings};
+use generate::{Event, history_and_requests, resampled_history_and_requests, settings};
 use model::Model;
 use model::query::Request;
 use model::site::{BASE, metrics};
@@ -51,7 +51,12 @@ fn replay_on_model(model: &mut Model, events: &[Event]) {
 }
 
 fn check(store: &Store, model: &Model, request: &Request) -> Result<(), TestCaseError> {
-    let mut answer = store.query(request.to_json().as_bytes(), VALUES_MAX);
+    let json = request.to_json();
+    let mut answer = if request.full_range {
+        store.query_full_range(json.as_bytes(), VALUES_MAX)
+    } else {
+        store.query(json.as_bytes(), VALUES_MAX)
+    };
     answer.body = hide_errors(&answer.body);
     let expected = model.query(request);
     // Rows count as well, in a way that is nobody's business.
@@ -126,6 +131,17 @@ proptest! {
         (events, requests) in history_and_requests(6, 8),
     ) {
         let mut store = Store::new(&metrics(), cores, RETENTION_SECONDS);
+        let mut model = Model::new(&metrics(), RETENTION_SECONDS);
+        replay(&mut store, &events);
+        replay_on_model(&mut model, &events);
+        for request in &requests {
+            check(&store, &model, request)?;
+        }
+    }
+
+    #[test]
+    fn any_series_is_resampled_as_the_model_does((events, requests) in resampled_history_and_requests()) {
+        let mut store = Store::new(&metrics(), 1, RETENTION_SECONDS);
         let mut model = Model::new(&metrics(), RETENTION_SECONDS);
         replay(&mut store, &events);
         replay_on_model(&mut model, &events);

@@ -95,6 +95,7 @@ impl CoreStart {
             directory,
             seed,
             store.query_values_max,
+            store.full_range,
             store.series_max as usize,
         );
         let segments = SegmentOptions::new(

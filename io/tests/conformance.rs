@@ -34,6 +34,109 @@ fn random_scenarios_on_one_core() {
     replay(include_str!("vectors/random.json"), &one_core());
 }
 
+#[test]
+fn reads_across_borders_of_buffers() {
+    replay(&unpacked(include_bytes!("vectors/borders.json.zst")), &Daemon::start());
+}
+
+#[test]
+fn resampled_series_with_gaps() {
+    replay(&unpacked(include_bytes!("vectors/resampled.json.zst")), &Daemon::start());
+}
+
+/// What the three algorithms make of a series, asked for as cc-backend 1.6 does. A series that begins or ends with missing
+/// values cannot be written as such, so those are left out.
+#[test]
+fn resampling_algorithms_of_a_request() {
+    let daemon = Daemon::start();
+    let vectors: Vec<Value> =
+        serde_json::from_str(&unpacked(include_bytes!("vectors/resample.json.zst"))).expect("it is JSON");
+    let (mut compared, mut refused) = (0, 0);
+    for (index, vector) in vectors.iter().enumerate() {
+        let data = vector["data"].as_array().expect("a vector has data");
+        if data.first().is_some_and(Value::is_null) || data.last().is_some_and(Value::is_null) {
+            continue;
+        }
+        let frequency = vector["frequency"].as_i64().expect("a frequency");
+        let metric = match frequency {
+            1 => "clock",
+            10 => "ipc",
+            30 => "acc_power",
+            60 => "mem_used",
+            other => panic!("no metric has the frequency {other}"),
+        };
+        let last = now() / 60 * 60;
+        let from = last - (data.len() as i64 - 1) * frequency;
+        let line = |(slot, value): (i64, &Value)| {
+            format!("{metric},hostname=h{index} value={value} {}\n", from + slot * frequency)
+        };
+        let there = (0..).zip(data).filter(|(_, value)| !value.is_null());
+        let body: String = there.map(line).collect();
+        assert_eq!(daemon.request("POST", "/api/write?cluster=resample", body).status, 200);
+
+        let mut request = json!({
+            "cluster": "resample", "from": from, "to": last + 1,
+            "queries": [{"metric": metric, "host": format!("h{index}"), "resolution": vector["asked"]}]
+        });
+        // Without a name it is as with an empty one.
+        if vector["algorithm"] != json!("") || index % 8 == 0 {
+            request["resample-algo"] = vector["algorithm"].clone();
+        }
+        let answer = daemon.request("GET", "/api/query?version=v2", request.to_string());
+        assert_eq!(answer.status, 200);
+        let text = answer.text();
+        if vector["error"] == json!(true) {
+            refused += 1;
+            assert!(text.starts_with(r#"{"results":[[{"error":"#), "vector {index}: {text}");
+            continue;
+        }
+        compared += 1;
+        let number = |value: &Value| value.as_f64().map_or("null".to_owned(), |value| format!("{value:.3}"));
+        let want: Vec<String> =
+            vector["want"].as_array().expect("it has an answer").iter().map(number).collect();
+        let want = format!(r#"{{"results":[[{{"data":[{}],"from":{from},"#, want.join(","));
+        assert!(text.starts_with(&want), "vector {index}: want {want}, got {text}");
+        assert!(text.contains(&format!(r#""resolution":{},"#, vector["resolution"])), "vector {index}");
+    }
+    assert!(compared >= 20 && refused >= 2, "{compared} compared, {refused} refused");
+}
+
+/// An algorithm that is not known is an error in each result there would be, whether it would be needed or not.
+#[test]
+fn an_unknown_algorithm_is_an_error_in_each_result() {
+    let daemon = Daemon::start();
+    let time = now() / 60 * 60;
+    let body = format!("ipc,hostname=h0 value=1 {time}\nipc,hostname=h1 value=2 {time}\n");
+    assert_eq!(daemon.request("POST", "/api/write?cluster=unknown", body).status, 200);
+    let ask = |algorithm: Value| {
+        let query = |host: &str| json!({"metric": "ipc", "host": host});
+        let request = json!({
+            "cluster": "unknown", "from": time - 60, "to": time + 60, "resample-algo": algorithm,
+            "queries": [query("h0"), query("h1"), query("h2")], "for-all-nodes": ["ipc"]
+        });
+        daemon.request("POST", "/api/query", request.to_string())
+    };
+    let errors = |answer: &Value| -> Vec<Vec<bool>> {
+        let lists = answer["results"].as_array().expect("an answer has results");
+        let is_error =
+            |result: &Value| result["error"].as_str().is_some_and(|text| text.contains("resample-algo"));
+        lists.iter().map(|list| list.as_array().expect("a list").iter().map(is_error).collect()).collect()
+    };
+    for unknown in ["nearest", "LTTB"] {
+        let answer = ask(json!(unknown));
+        assert_eq!(answer.status, 200);
+        assert_eq!(errors(&answer.json()), [vec![true], vec![true], vec![], vec![true], vec![true]]);
+    }
+    for known in [json!("average"), json!(null)] {
+        assert_eq!(errors(&ask(known).json()), [vec![false], vec![false], vec![], vec![false], vec![false]]);
+    }
+    assert_eq!(ask(json!(5)).status, 400);
+}
+
+fn unpacked(bytes: &[u8]) -> String {
+    String::from_utf8(zstd::decode_all(bytes).expect("it was packed with zstd")).expect("JSON is UTF-8")
+}
+
 #[track_caller]
 fn one_core() -> Daemon {
     Daemon::start_with(|config| config["metric-store"]["cores"] = json!(1))

@@ -148,6 +148,8 @@ fn apply(store: &mut Store, model: &mut Model, event: &Event) {
                 with_padding: switches & 4 == 0,
                 queries: vec![query],
                 for_all_nodes: (switches & 8 != 0).then(|| text(&[metric])),
+                resample_algo: None,
+                full_range: false,
             };
             check(store, model, &request);
         }

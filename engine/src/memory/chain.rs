@@ -287,7 +287,14 @@ impl Chain {
     /// Which times a read of `[from, to)` covers; `None` if the chain is empty.
     #[must_use]
     pub fn span(&self, from: i64, to: i64) -> Option<Span> {
-        self.walk(from, to, |_| {})
+        self.walk(self.first_sample(from)?, to, |_| {})
+    }
+
+    /// As [`Self::span`], of the times `from, from + frequency, …` alone: if `from` is before the oldest buffer, the read
+    /// begins with the first of these times that is not.
+    #[must_use]
+    pub fn span_on_grid(&self, from: i64, to: i64) -> Option<Span> {
+        self.walk(self.first_on_grid(from)?, to, |_| {})
     }
 
     /// Reads `[from, to)`: hands on one value per `from, from + frequency, …`, in runs.
@@ -296,7 +303,7 @@ impl Chain {
     /// Costs grow with the buffers in the range, not with those outside.
     pub fn read(&self, from: i64, to: i64, pool: &Pool, mut run: impl FnMut(Run<'_>)) -> Option<Span> {
         let mut values = [0.0; BUFFER_SLOTS];
-        self.walk(from, to, |part| match part {
+        self.walk(self.first_sample(from)?, to, |part| match part {
             Part::Missing(count) => run(Run::Missing(count)),
             Part::Stored { buffer, slot, count } => {
                 let values = &mut values[..count];
@@ -306,8 +313,9 @@ impl Chain {
         })
     }
 
-    /// As [`Self::read`], but adds the values to `sums`, which are as many as [`Self::span`] says; what is missing makes its sum
-    /// missing.
+    /// As [`Self::read`], but adds the values to `sums`; what is missing makes its sum missing. The range is one that
+    /// [`Self::span`] or [`Self::span_on_grid`] found: it begins with the oldest buffer or later, and `sums` are as many as
+    /// the values of that span.
     ///
     /// # Panics
     /// If there are fewer.
@@ -345,7 +353,26 @@ impl Chain {
         }
     }
 
-    /// The buffers' parts of a read.
+    /// Where a read of the times from `from` on begins: not before the first sample. `None` if the chain is empty.
+    #[inline]
+    fn first_sample(&self, from: i64) -> Option<i64> {
+        let oldest = self.older.first().unwrap_or(self.newest_buffer());
+        (!oldest.is_empty()).then(|| from.max(oldest.first_write(self.frequency())))
+    }
+
+    /// The first of the times `from, from + frequency, …` that is not before the oldest buffer. `None` if the chain is empty.
+    fn first_on_grid(&self, from: i64) -> Option<i64> {
+        let oldest = self.older.first().unwrap_or(self.newest_buffer());
+        if oldest.is_empty() {
+            return None;
+        }
+        let (missing, frequency) = (i128::from(oldest.start) - i128::from(from), i128::from(self.frequency));
+        let steps = (missing.max(0) + frequency - 1) / frequency;
+        // Less than a slot behind the start of the buffer, or `from` itself.
+        Some((i128::from(from) + steps * frequency) as i64)
+    }
+
+    /// The buffers' parts of a read from a time on that is not before the oldest buffer.
     #[inline]
     fn walk<'a>(&'a self, from: i64, to: i64, mut part: impl FnMut(Part<'a>)) -> Option<Span> {
         if self.is_empty() {
@@ -357,7 +384,7 @@ impl Chain {
         let buffer = |index: usize| self.older.get(index).unwrap_or(newest);
 
         let mut index = self.first_index(from);
-        let from = from.max(buffer(index).first_write(frequency));
+        debug_assert!(from >= buffer(index).start, "a read begins in a buffer");
         // Nothing is covered from here on. Bounding `to` keeps the arithmetic below in range.
         let covered_end = newest.start + BUFFER_SLOTS as i64 * frequency;
         if from >= covered_end {
@@ -370,42 +397,37 @@ impl Chain {
         let steps = |time: i64, end: i64| (end - time + frequency - 1) / frequency;
 
         while time < to {
-            let mut current = buffer(index);
-            let mut slot = (time - current.start) / frequency;
-            let mut single = false;
-            if slot >= self.slots_of(index) {
-                if index == last {
-                    break;
-                }
-                index += 1;
-                current = buffer(index);
-                if time < current.start {
-                    let missing = steps(time, current.start.min(to));
-                    part(Part::Missing(missing as usize));
-                    values += missing;
-                    time += missing * frequency;
+            let current = buffer(index);
+            let missing = if time < current.start {
+                // Behind a gap, which the buffer before does not reach across.
+                steps(time, current.start.min(to))
+            } else {
+                let slot = (time - current.start) / frequency;
+                let covered = self.slots_of(index);
+                if slot >= covered {
+                    if index == last {
+                        break;
+                    }
+                    index += 1;
                     continue;
                 }
-                // A read that comes from the buffer before takes slot 0, even if it arrives in slot 1, which it then takes as well.
-                slot = 0;
-                single = time >= current.start + frequency;
-            }
-            let stored = current.len() as i64;
-            let count = if slot < stored {
-                let count = if single { 1 } else { steps(time, to).min(stored - slot) };
-                let buffer = self.view(index);
-                part(Part::Stored { buffer, slot: slot as usize, count: count as usize });
-                count
-            } else {
+                let stored = current.len() as i64;
+                if slot < stored {
+                    let count = steps(time, to).min(stored - slot);
+                    let buffer = self.view(index);
+                    part(Part::Stored { buffer, slot: slot as usize, count: count as usize });
+                    values += count;
+                    time += count * frequency;
+                    continue;
+                }
                 if index == last || to <= buffer(index + 1).start {
                     break;
                 }
-                let count = steps(time, to).min(self.slots_of(index) - slot);
-                part(Part::Missing(count as usize));
-                count
+                steps(time, to).min(covered - slot)
             };
-            values += count;
-            time += count * frequency;
+            part(Part::Missing(missing as usize));
+            values += missing;
+            time += missing * frequency;
         }
         Some(Span { from, to: time, values: values as usize })
     }

@@ -3,7 +3,7 @@
 //! Children that begin or end at different times: the row covers the union of what they cover in the
 //! range, and a slot that is missing in some child is missing in the row. Children that begin within one
 //! slot of each other share the row's grid, whose times are those of the latest of them, as in the
-//! reference.
+//! reference. With `full-range` the grid is given: `from, from + frequency, …`.
 
 use crate::config::Aggregation;
 use crate::memory::chain::{Chain, Span};
@@ -17,10 +17,21 @@ pub struct NoAggregation {
     pub series: usize,
 }
 
+/// The times asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The first second.
+    pub from: i64,
+    /// The first second no more.
+    pub to: i64,
+    /// Whether values are those of `from, from + frequency, …` (`full-range`), not of the times of the data.
+    pub on_grid: bool,
+}
+
 /// What a read of all `chains` together covers, without reading; `None` if there are none with data.
 #[must_use]
-pub fn span<'a>(chains: impl Iterator<Item = &'a Chain>, from: i64, to: i64) -> Option<Span> {
-    let mut union = Union::new(from, to);
+pub fn span<'a>(chains: impl Iterator<Item = &'a Chain>, range: Range) -> Option<Span> {
+    let mut union = Union::new(range);
     chains.for_each(|chain| {
         union.add(chain);
     });
@@ -32,6 +43,7 @@ pub fn span<'a>(chains: impl Iterator<Item = &'a Chain>, from: i64, to: i64) -> 
 struct Union {
     from: i64,
     to: i64,
+    on_grid: bool,
     frequency: i64,
     /// The time of slot 0; none before the first child.
     slot_0: Option<i64>,
@@ -50,13 +62,26 @@ struct Place {
 }
 
 impl Union {
-    fn new(from: i64, to: i64) -> Self {
+    fn new(range: Range) -> Self {
+        let Range { from, to, on_grid } = range;
         // No data is that late; so sums with a slot's length stay in range.
-        Self { from, to: to.min(i64::MAX / 2), frequency: 1, slot_0: None, slots: None }
+        Self { from, to: to.min(i64::MAX / 2), on_grid, frequency: 1, slot_0: None, slots: None }
     }
 
     /// Adds a child; `None` if it has no value in the range.
     fn add(&mut self, chain: &Chain) -> Option<Place> {
+        if self.on_grid { self.add_on_grid(chain) } else { self.add_beside(chain) }
+    }
+
+    fn add_on_grid(&mut self, chain: &Chain) -> Option<Place> {
+        let own = chain.span_on_grid(self.from, self.to)?;
+        self.frequency = chain.frequency();
+        // All children begin at times of the one grid, none of them long before the oldest data.
+        let slot_0 = *self.slot_0.get_or_insert(own.from);
+        self.place((own.from - slot_0) / self.frequency, own.from, self.to, own.values)
+    }
+
+    fn add_beside(&mut self, chain: &Chain) -> Option<Place> {
         let own = chain.span(self.from, self.to)?;
         self.frequency = chain.frequency();
         let slot_0 = self.slot_0.unwrap_or(own.from);
@@ -76,6 +101,10 @@ impl Union {
         // Mostly the range is still what it was.
         let values =
             if (from, to) == (own.from, self.to) { own.values } else { chain.span(from, to)?.values };
+        self.place(slot, from, to, values)
+    }
+
+    fn place(&mut self, slot: i64, from: i64, to: i64, values: usize) -> Option<Place> {
         if values == 0 {
             return None;
         }
@@ -105,7 +134,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Reads `[from, to)` of all `chains`, combined, into `data`; `None` if there are none with data.
+    /// Reads the range of all `chains`, combined, into `data`; `None` if there are none with data.
     ///
     /// # Errors
     /// [`NoAggregation`] if there are several chains with data and no way to combine them.
@@ -113,15 +142,14 @@ impl Row {
         &mut self,
         chains: impl Iterator<Item = &'a Chain> + Clone,
         aggregation: Aggregation,
-        from: i64,
-        to: i64,
+        range: Range,
         pool: &Pool,
     ) -> Result<Option<Span>, NoAggregation> {
         let Self { data, places } = self;
         data.clear();
         places.clear();
         let chains = chains.filter(|chain| !chain.is_empty());
-        let mut union = Union::new(from, to);
+        let mut union = Union::new(range);
         places.extend(chains.clone().map(|chain| union.add(chain)));
         let Some(span) = union.span() else { return Ok(None) };
         let count = places.len();
@@ -133,7 +161,7 @@ impl Row {
         let mut ahead = chains.clone().skip(1);
         for (chain, place) in chains.zip(places) {
             if let Some(next) = ahead.next() {
-                next.prefetch(from, to, pool);
+                next.prefetch(range.from, range.to, pool);
             }
             add(chain, *place, first_slot, pool, data);
         }

@@ -3,11 +3,13 @@
 use super::aggregate;
 use super::number::{push_integer, push_statistic, push_values};
 use super::request::{Query, QueryRequest, push_json_string};
-use super::resample::{self, Outcome};
+use super::resample::{Algorithm, ResampleError, Resampling};
 use super::scan::{self, Selection};
 use super::statistics::Statistics;
 use super::text::Text;
 use crate::config::{Aggregation, Metric, MetricId};
+use crate::limits::RESAMPLE_WINDOW_MAX;
+use crate::memory::chain::Span;
 use crate::memory::shard::Shard;
 use crate::series::tree::{LevelId, SeriesId};
 
@@ -60,24 +62,70 @@ pub fn count_values(shard: &Shard, row: RowRequest<'_>, scratch: &mut Scratch) -
     let metric = shard.metrics().get(id);
     scan::find_series(shard, host, query, selection, id, &mut scratch.series);
     // What will be an error has no values, however long the range.
-    let error = request.from > request.to
-        || (scratch.series.len() > 1 && metric.aggregation == Aggregation::None)
-        || resample::check_resolution(metric.frequency, query.resolution).is_err();
+    let error =
+        request.from > request.to || (scratch.series.len() > 1 && metric.aggregation == Aggregation::None);
     if error {
         return 1;
     }
     let chains = scratch.series.iter().map(|&series| shard.chain(series));
-    let Some(span) = aggregate::span(chains, request.from, request.to) else { return 1 };
-    1 + span.values as u64 + padding(request, span.from, metric.frequency)
+    let Some(span) = aggregate::span(chains, request.range()) else { return 1 };
+    let nulls = Nulls::around(request, span, metric.frequency);
+    let values = nulls.with(span);
+    let resampled = if request.full_range { values } else { span.values as u64 };
+    if resampling(request, query, metric.frequency, resampled).is_err() {
+        return 1;
+    }
+    values.saturating_add(1)
 }
 
-/// How many nulls come before data that begins at `from`.
-fn padding(request: &QueryRequest, from: i64, frequency: i64) -> u64 {
-    if !(request.with_padding && request.with_data) {
-        return 0;
+/// How the values of a row become fewer; `None` if they are answered as they are.
+///
+/// Padding comes on top of what is resampled; the nulls of a full range are part of it.
+fn resampling(
+    request: &QueryRequest,
+    query: &Query,
+    frequency: i64,
+    values: u64,
+) -> Result<Option<Resampling>, ResampleError> {
+    let algorithm = Algorithm::named(&request.resample_algorithm)?;
+    let resampling = Resampling::of(values, frequency, query.resolution, algorithm)?;
+    if request.full_range && resampling.is_some() && values > RESAMPLE_WINDOW_MAX {
+        return Err(ResampleError::Window { values });
     }
-    let slots = from.div_euclid(frequency).saturating_sub(request.from.div_euclid(frequency));
-    u64::try_from(slots).unwrap_or(0)
+    Ok(resampling)
+}
+
+/// What is answered around the values read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Nulls {
+    before: u64,
+    behind: u64,
+}
+
+impl Nulls {
+    /// Those of a row: what `full-range` demands, or the padding.
+    fn around(request: &QueryRequest, span: Span, frequency: i64) -> Self {
+        if request.full_range {
+            let all = steps(request.from, request.to, frequency);
+            let before = if span.values == 0 { 0 } else { steps(request.from, span.from, frequency) };
+            return Self { before, behind: all.saturating_sub(before).saturating_sub(span.values as u64) };
+        }
+        if !(request.with_padding && request.with_data) {
+            return Self::default();
+        }
+        let slots = span.from.div_euclid(frequency).saturating_sub(request.from.div_euclid(frequency));
+        Self { before: u64::try_from(slots).unwrap_or(0), behind: 0 }
+    }
+
+    /// How many values there are with these.
+    fn with(self, span: Span) -> u64 {
+        self.before.saturating_add(span.values as u64).saturating_add(self.behind)
+    }
+}
+
+/// How many of the times `from, from + frequency, …` are before `to`.
+fn steps(from: i64, to: i64, frequency: i64) -> u64 {
+    if from < to { to.abs_diff(from).div_ceil(frequency.unsigned_abs()) } else { 0 }
 }
 
 /// Writes one row behind `separator`; nothing if the host or the metric has no data. Returns whether a row
@@ -116,8 +164,7 @@ impl Row<'_> {
     fn push_metric(&self, shard: &Shard, id: MetricId, scratch: &mut Scratch, text: &mut Text) -> bool {
         let Metric { frequency, aggregation, .. } = *shard.metrics().get(id);
         let chains = scratch.series.iter().map(|&series| shard.chain(series));
-        let (from, to) = (self.request.from, self.request.to);
-        let span = match scratch.row.read(chains, aggregation, from, to, shard.pool()) {
+        let mut span = match scratch.row.read(chains, aggregation, self.request.range(), shard.pool()) {
             Ok(Some(span)) => span,
             Ok(None) => return false,
             Err(error) => {
@@ -125,24 +172,38 @@ impl Row<'_> {
                 return true;
             }
         };
-        let (data, resolution) = match resample::resample(
-            &scratch.row.data,
-            frequency,
-            self.query.resolution,
-            &mut scratch.resampled,
-        ) {
-            Ok(Outcome::Native) => (&mut scratch.row.data, frequency),
-            Ok(Outcome::Resampled) => (&mut scratch.resampled, self.query.resolution),
+        let mut nulls = Nulls::around(self.request, span, frequency);
+        let values = nulls.with(span);
+        let resampled = if self.request.full_range { values } else { span.values as u64 };
+        let resampling = match resampling(self.request, self.query, frequency, resampled) {
+            Ok(resampling) => resampling,
             Err(error) => {
                 self.push_error(&error.to_string(), text);
                 return true;
             }
         };
-        let padding = padding(self.request, span.from, frequency);
         if self.request.with_data {
-            scratch.values += span.values as u64 + padding;
+            scratch.values += values;
         }
-        let mut statistics = if self.request.with_stats { Statistics::of(data) } else { Statistics::ZERO };
+        if self.request.full_range {
+            (span.from, span.to) = (self.request.from, self.request.to);
+        }
+        let (data, resolution) = if let Some(resampling) = resampling {
+            if self.request.full_range {
+                scratch.row.data.splice(..0, std::iter::repeat_n(f64::NAN, nulls.before as usize));
+                scratch.row.data.resize(values as usize, f64::NAN);
+                nulls = Nulls::default();
+            }
+            resampling.apply(&scratch.row.data, &mut scratch.resampled);
+            (&mut scratch.resampled, self.query.resolution)
+        } else {
+            (&mut scratch.row.data, frequency)
+        };
+        let mut statistics = if self.request.with_stats {
+            Statistics::to_print(data, self.query.scale_by)
+        } else {
+            Statistics::ZERO
+        };
         if self.query.scale_by != 0.0 && self.query.scale_by != 1.0 {
             statistics.scale(self.query.scale_by);
             data.iter_mut().for_each(|value| *value *= self.query.scale_by);
@@ -150,14 +211,15 @@ impl Row<'_> {
 
         text.bytes_mut().extend_from_slice(self.separator);
         text.bytes_mut().push(b'{');
-        if self.request.with_data && padding + data.len() as u64 > 0 {
+        if self.request.with_data && (nulls.before > 0 || nulls.behind > 0 || !data.is_empty()) {
             text.bytes_mut().extend_from_slice(b"\"data\":[");
-            text.push_nulls(padding);
-            if data.is_empty() {
-                text.drop_last_comma();
-            } else {
+            text.push_nulls(nulls.before);
+            if !data.is_empty() {
                 push_values(text.bytes_mut(), data);
+                text.bytes_mut().push(b',');
             }
+            text.push_nulls(nulls.behind);
+            text.drop_last_comma();
             text.bytes_mut().extend_from_slice(b"],");
         }
         push_tail(text.bytes_mut(), span.from, span.to, resolution, statistics);

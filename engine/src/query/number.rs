@@ -167,6 +167,17 @@ pub fn push_statistic(out: &mut Vec<u8>, value: f64) {
     push_fixed::<100>(out, value);
 }
 
+/// Whether all numbers from `low` to `high` are the same once [`push_statistic`] has written them. `false` also of numbers
+/// too large to be rounded, and of what is no number.
+#[must_use]
+pub fn prints_alike(low: f64, high: f64) -> bool {
+    let exponent = |value: f64| (value.to_bits() >> FRACTION_BITS) & 0x7ff;
+    low.is_sign_negative() == high.is_sign_negative()
+        && exponent(low).max(exponent(high)) < SHIFT_BASE
+        && round_to_units::<100>(low.to_bits(), exponent(low))
+            == round_to_units::<100>(high.to_bits(), exponent(high))
+}
+
 /// Appends a whole number in decimal.
 pub fn push_integer(out: &mut Vec<u8>, value: i64) {
     let mut digits = [0u8; INTEGER_BYTES_MAX];

@@ -16,6 +16,7 @@ pub use free::parse_selectors;
 pub use health::HealthRequest;
 pub use json::RequestError;
 
+use super::aggregate::Range;
 use json::Reader;
 
 /// A whole query: a time range of one cluster and what is wanted of it.
@@ -37,6 +38,11 @@ pub struct QueryRequest {
     pub queries: Vec<Query>,
     /// Metrics to be asked of every host, appended to `queries` by a later stage. An empty list is a list.
     pub for_all_nodes: Option<Vec<String>>,
+    /// The name of the algorithm that makes fewer points of many; empty is the default. Any name: it is checked where
+    /// rows are made.
+    pub resample_algorithm: String,
+    /// Whether every row covers the whole range. Not the client's choice: the daemon sets it after parsing.
+    pub full_range: bool,
 }
 
 /// One part of a query: a metric of a host, or of some of the levels below it.
@@ -73,6 +79,8 @@ impl Default for QueryRequest {
             with_padding: true,
             queries: Vec::new(),
             for_all_nodes: None,
+            resample_algorithm: String::new(),
+            full_range: false,
         }
     }
 }
@@ -98,10 +106,16 @@ impl QueryRequest {
                     request.queries = reader.list("queries", Query::read)?.unwrap_or_default();
                 }
                 "for-all-nodes" => request.for_all_nodes = reader.string_list("for-all-nodes")?,
+                "resample-algo" => reader.update_string("resample-algo", &mut request.resample_algorithm)?,
                 _ => reader.skip_value()?,
             }
         }
         Ok(request)
+    }
+
+    /// The times that every row is asked for.
+    pub(super) fn range(&self) -> Range {
+        Range { from: self.from, to: self.to, on_grid: self.full_range }
     }
 }
 

@@ -1,74 +1,136 @@
-//! Fewer points for the eye: largest-triangle-three-buckets (SPEC section 4).
+//! Fewer points for the eye: largest-triangle-three-buckets, means, or the first of each bucket (SPEC section 4).
 //!
 //! Before: the data of one result at its native frequency. After: statistics and formatting, over the points kept.
 //!
-//! The series is cut into buckets; of each, the point is kept that spans the largest triangle with the point kept
-//! before it and the mean of the bucket after it (S. Steinarsson, "Downsampling Time Series for Visual
+//! With largest-triangle-three-buckets, of each bucket the point is kept that spans the largest triangle with the
+//! point kept before it and the mean of the bucket after it (S. Steinarsson, "Downsampling Time Series for Visual
 //! Representation", 2013). Which point that is can hang on the last bit of an area, so the order of the floating-point
 //! operations, the bucket edges and the treatment of gaps are the reference's.
 
 use crate::limits;
 
-/// What became of the data.
+/// What one point stands for all others of its bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Algorithm {
+    /// The point of the largest triangle.
+    #[default]
+    LargestTriangle,
+    /// The mean of those that are not missing.
+    Average,
+    /// The first, missing or not.
+    First,
+}
+
+/// One value for several: how many there will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// To be answered as it is, at its own frequency; the output is empty.
-    Native,
-    /// The output holds the points to be answered, at the resolution asked for.
-    Resampled,
+pub struct Resampling {
+    algorithm: Algorithm,
+    /// Points of a bucket.
+    step: usize,
+    /// Length of the data divided by that, rounded down; at least 1.
+    buckets: usize,
 }
 
-/// Why a resolution is refused.
+/// Why data cannot be resampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("resolution {resolution} must be a multiple of the metric's frequency {frequency} (both in seconds)")]
-pub struct ResampleError {
-    /// Seconds per point asked for.
-    pub resolution: i64,
-    /// Seconds per point stored.
-    pub frequency: i64,
+pub enum ResampleError {
+    /// No whole number of points fits.
+    #[error(
+        "resolution {resolution} must be a multiple of the metric's frequency {frequency} (both in seconds)"
+    )]
+    Resolution {
+        /// Seconds per point asked for.
+        resolution: i64,
+        /// Seconds per point stored.
+        frequency: i64,
+    },
+    /// There is no algorithm of this name.
+    #[error("resample-algo must be one of \"lttb\", \"average\" and \"simple\"")]
+    Algorithm,
+    /// All of a range is to be covered, which is long.
+    #[error(
+        "{values} values are too many to be resampled with full-range (at most {}): ask for less",
+        limits::RESAMPLE_WINDOW_MAX
+    )]
+    Window {
+        /// How many it has.
+        values: u64,
+    },
 }
 
-/// Whether data of this frequency can be answered in this resolution, whatever its length.
-///
-/// # Errors
-/// [`ResampleError`] if the resolution is larger than the frequency and not a multiple of it.
-pub fn check_resolution(frequency: i64, resolution: i64) -> Result<(), ResampleError> {
-    if frequency > 0 && resolution > frequency && resolution % frequency != 0 {
-        return Err(ResampleError { resolution, frequency });
+impl Algorithm {
+    /// That of a request: `lttb` (also if none is named), `average` or `simple`.
+    ///
+    /// # Errors
+    /// [`ResampleError::Algorithm`] for any other name.
+    pub fn named(name: &str) -> Result<Self, ResampleError> {
+        match name {
+            "" | "lttb" => Ok(Self::LargestTriangle),
+            "average" => Ok(Self::Average),
+            "simple" => Ok(Self::First),
+            _ => Err(ResampleError::Algorithm),
+        }
     }
-    Ok(())
 }
 
-/// Reduces `data` (one value per `frequency` seconds, NaN where there is none) to one value per `resolution` seconds.
-///
-/// `out` is cleared first. With [`Outcome::Native`] it stays empty: a resolution that is not larger than the
-/// frequency (0 is "native"), or fewer than [`limits::RESAMPLE_POINTS_MIN`] points, or no whole step in them. Otherwise
-/// it holds `data.len() / (resolution / frequency)` values, but at least the first and the last.
-///
-/// A point is NaN if the bucket after it has a gap.
-///
-/// # Errors
-/// [`ResampleError`] if the resolution does not fit, even where the data is too short to be resampled.
-pub fn resample(
-    data: &[f64],
-    frequency: i64,
-    resolution: i64,
-    out: &mut Vec<f64>,
-) -> Result<Outcome, ResampleError> {
-    out.clear();
-    check_resolution(frequency, resolution)?;
-    if frequency <= 0 || resolution <= frequency || data.len() < limits::RESAMPLE_POINTS_MIN {
-        return Ok(Outcome::Native);
+impl Resampling {
+    /// How `len` values, one per `frequency` seconds, become one per `resolution` seconds. `None`: not at all, they are
+    /// answered as they are, because the resolution is not larger than the frequency (0 is "native"), there are fewer
+    /// than [`limits::RESAMPLE_POINTS_MIN`] values, or fewer than one bucket.
+    ///
+    /// # Errors
+    /// [`ResampleError`] if the resolution does not fit, even where the data is too short to be resampled.
+    pub fn of(
+        len: u64,
+        frequency: i64,
+        resolution: i64,
+        algorithm: Algorithm,
+    ) -> Result<Option<Self>, ResampleError> {
+        if frequency <= 0 || resolution <= frequency {
+            return Ok(None);
+        }
+        if resolution % frequency != 0 {
+            return Err(ResampleError::Resolution { resolution, frequency });
+        }
+        if len < limits::RESAMPLE_POINTS_MIN as u64 {
+            return Ok(None);
+        }
+        let step = (resolution / frequency).unsigned_abs();
+        // A length that does not fit a usize is longer than any data.
+        let size = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        let (step, buckets) = (size(step), size(len / step));
+        Ok((buckets > 0).then_some(Self { algorithm, step, buckets }))
     }
-    // A step that does not fit a usize is longer than any data.
-    let step = usize::try_from(resolution / frequency).unwrap_or(usize::MAX);
-    let target_len = data.len() / step;
-    if target_len == 0 || target_len >= data.len() {
-        return Ok(Outcome::Native);
+
+    /// Puts into `out`, which is cleared first, one value for each bucket; of a largest-triangle-three-buckets, at least
+    /// the first value and the last.
+    ///
+    /// # Panics
+    /// If `data` is shorter than what this was made for.
+    pub fn apply(self, data: &[f64], out: &mut Vec<f64>) {
+        out.clear();
+        let buckets = data.chunks_exact(self.step).take(self.buckets);
+        match self.algorithm {
+            Algorithm::LargestTriangle => {
+                out.reserve(self.buckets.max(2));
+                keep_largest_triangles(data, self.buckets, out);
+            }
+            Algorithm::Average => out.extend(buckets.map(mean_without_gaps)),
+            Algorithm::First => out.extend(buckets.map(|bucket| bucket[0])),
+        }
     }
-    out.reserve(target_len.max(2));
-    keep_largest_triangles(data, target_len, out);
-    Ok(Outcome::Resampled)
+}
+
+/// The mean of those that are not NaN; NaN if there are none.
+fn mean_without_gaps(bucket: &[f64]) -> f64 {
+    let (mut sum, mut count) = (0.0, 0u64);
+    for &value in bucket {
+        if !value.is_nan() {
+            sum += value;
+            count += 1;
+        }
+    }
+    sum / count as f64
 }
 
 /// A corner of a triangle: the index in the data is its x.
@@ -93,15 +155,9 @@ fn keep_largest_triangles(data: &[f64], target_len: usize, out: &mut Vec<f64>) {
             // the last point: so does the reference.
             let next_end = (((bucket + 2) as f64 * bucket_len).floor() as usize + 1).min(last - 1);
             let mean = mean_of(&data[end..=next_end], end);
-            if mean.y.is_nan() {
-                // No triangle has an area, so nothing was kept: the next one starts at the first point again.
-                out.push(f64::NAN);
-                kept_index = 0;
-            } else {
-                let kept = Point { x: kept_index as f64, y: data[kept_index] };
-                kept_index = index_of_largest(&data[start..end], start, kept, mean);
-                out.push(data[kept_index]);
-            }
+            let kept = Point { x: kept_index as f64, y: data[kept_index] };
+            kept_index = index_of_largest(&data[start..end], start, kept, mean);
+            out.push(data[kept_index]);
             start = end;
             end = next_end;
         }
@@ -122,9 +178,10 @@ fn mean_of(bucket: &[f64], x_start: usize) -> Point {
     Point { x: sum.x / n, y: sum.y / n }
 }
 
-/// The index of the point with the largest triangle, the first of equals; gaps have none.
+/// The index of the point with the largest triangle, the first of equals.
 ///
-/// Where no point has one, that is index 0, the first point of the data, as in the reference.
+/// A triangle with a gap in a corner has no area: the last point of such a triangle is the one, whatever areas others
+/// have. So is the last point of the bucket where the point kept before or the mean is a gap.
 fn index_of_largest(bucket: &[f64], x_start: usize, kept: Point, mean: Point) -> usize {
     let mut largest = -1.0;
     let mut index = 0;
@@ -133,7 +190,8 @@ fn index_of_largest(bucket: &[f64], x_start: usize, kept: Point, mean: Point) ->
     for (offset, &y) in bucket.iter().enumerate() {
         let x = (x_start + offset) as f64;
         let area = (((kept.x - x) * rise - run * (y - kept.y)) * 0.5).abs();
-        if area > largest {
+        // Once `largest` is NaN, no area is larger.
+        if area > largest || area.is_nan() {
             largest = area;
             index = x_start + offset;
         }

@@ -3,6 +3,8 @@
 //! Before: the data read, combined and resampled. After: [`super::number::push_statistic`]. The order of the
 //! additions is part of the contract: the answers must equal the reference's to the last printed digit.
 
+use super::number::prints_alike;
+
 /// The three statistics of a result; NaN is printed as `null`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Statistics {
@@ -28,6 +30,16 @@ impl Statistics {
             summary.feed(value);
         }
         summary.statistics()
+    }
+
+    /// As [`Self::of`], up to what is printed of an average times `factor` (a `scale-by`, 0 is none): several times faster.
+    ///
+    /// Sums are made in lanes, so they may differ from that from left to right in their last bits. Where that could show, or
+    /// the sign of a zero could, it is [`Self::of`].
+    #[must_use]
+    pub fn to_print(data: &[f64], factor: f64) -> Self {
+        let factor = if factor == 0.0 { 1.0 } else { factor };
+        Lanes::of(data).statistics(data.len(), factor).unwrap_or_else(|| Self::of(data))
     }
 
     /// Multiplies all three by the `scale-by` of a query; 0 stands for "not given" and changes nothing.
@@ -84,6 +96,76 @@ impl Summary {
     }
 }
 
+/// Two vector registers of two doubles, which every x86-64 has, for each field.
+const LANES: usize = 4;
+
+/// Statistics in the making, several values at a time.
+#[derive(Clone, Copy, Debug)]
+struct Lanes {
+    sums: [f64; LANES],
+    min: [f64; LANES],
+    max: [f64; LANES],
+    /// How many values were NaN.
+    missing: [u64; LANES],
+    /// All bits that any value has.
+    bits: [u64; LANES],
+}
+
+impl Lanes {
+    fn of(data: &[f64]) -> Self {
+        let mut lanes = Self {
+            sums: [0.0; LANES],
+            min: [f64::MAX; LANES],
+            max: [f64::MIN; LANES],
+            missing: [0; LANES],
+            bits: [0; LANES],
+        };
+        let (whole, rest) = data.as_chunks::<LANES>();
+        for values in whole {
+            lanes.feed(values);
+        }
+        let mut last = [f64::NAN; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        lanes.feed(&last);
+        lanes
+    }
+
+    /// Comparisons with NaN are false, and nothing is added for it.
+    #[inline]
+    fn feed(&mut self, values: &[f64; LANES]) {
+        for (lane, &value) in values.iter().enumerate() {
+            self.sums[lane] += if value.is_nan() { 0.0 } else { value };
+            self.min[lane] = if value < self.min[lane] { value } else { self.min[lane] };
+            self.max[lane] = if value > self.max[lane] { value } else { self.max[lane] };
+            self.missing[lane] += u64::from(value.is_nan());
+            self.bits[lane] |= value.to_bits();
+        }
+    }
+
+    /// What was fed, which was of this length; `None` if that could be printed differently.
+    fn statistics(&self, len: usize, factor: f64) -> Option<Statistics> {
+        let padding = LANES - len % LANES;
+        let n = len + padding - self.missing.iter().sum::<u64>() as usize;
+        if n == 0 {
+            return Some(Statistics::MISSING);
+        }
+        let min = self.min.iter().copied().fold(f64::MAX, f64::min);
+        let max = self.max.iter().copied().fold(f64::MIN, f64::max);
+        // Of two zeros a comparison does not tell which is the smaller.
+        let has_sign = self.bits.iter().any(|bits| bits >> 63 == 1);
+        if has_sign && (min == 0.0 || max == 0.0) {
+            return None;
+        }
+        let avg = self.sums.iter().sum::<f64>() / n as f64;
+        // Either order of n additions is off by at most n halves of an epsilon of n times the largest; rounding the quotient,
+        // the product and the two bounds here by less than one of them each. Twice as much, to be safe.
+        let largest = max.abs().max(min.abs());
+        let error = 4.0 * (n as f64 + 4.0) * (f64::EPSILON / 2.0) * largest * factor.abs();
+        let scaled = avg * factor;
+        prints_alike(scaled - error, scaled + error).then_some(Statistics { avg, min, max })
+    }
+}
+
 /// A number in the place of a double, in the same order; of two zeros the negative one is the smaller.
 #[inline]
 const fn rank(value: f64) -> i64 {
@@ -101,6 +183,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::query::number::push_statistic;
 
     fn bits(statistics: Statistics) -> [u64; 3] {
         [statistics.avg, statistics.min, statistics.max].map(f64::to_bits)
@@ -154,7 +237,64 @@ mod tests {
         assert!(zero.avg.is_sign_negative());
     }
 
+    /// All three as an answer has them.
+    fn printed(mut statistics: Statistics, factor: f64) -> String {
+        statistics.scale(factor);
+        let mut text = Vec::new();
+        for value in [statistics.avg, statistics.min, statistics.max] {
+            push_statistic(&mut text, value);
+            text.push(b' ');
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn lanes_print_what_is_printed_of_a_sum_from_left_to_right() {
+        let third = vec![0.125, 0.125, 0.125];
+        let zeros = [[0.0, -0.0], [-0.0, 0.0], [-0.0, -0.0], [0.0, 0.0], [-0.0, 5.0], [-5.0, -0.0]].concat();
+        let hundredths: Vec<f64> = (0..1440).map(|n| f64::from(n * 919 % 1000) / 100.0).collect();
+        // An average on the border between two printed ones, from either side.
+        let borders: Vec<f64> =
+            (0..1000).flat_map(|n| [0.005 + f64::from(n), 0.005 - f64::from(n)]).collect();
+        let large: Vec<f64> = (0..100).map(|n| 1e14 / f64::from(n + 1)).collect();
+        let gaps = vec![f64::NAN; 9];
+        let infinite = vec![1.0, f64::INFINITY, 2.0, f64::NEG_INFINITY];
+        for data in [third, zeros, hundredths, borders, large, gaps, infinite, vec![]] {
+            for len in 0..=data.len() {
+                for factor in [0.0, 1.0, 0.5, -2.0, 1e-3, 1e9] {
+                    let data = &data[data.len() - len..];
+                    let expected = printed(Statistics::of(data), factor);
+                    assert_eq!(
+                        printed(Statistics::to_print(data, factor), factor),
+                        expected,
+                        "{len} {factor}"
+                    );
+                }
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn lanes_print_the_same_of_any_data(
+            data in proptest::collection::vec(
+                prop_oneof![
+                    4 => (-1000i32..100_000).prop_map(|n| f64::from(n) / 100.0),
+                    2 => -1e6f64..1e6,
+                    1 => Just(f64::NAN),
+                    1 => (-4i32..4).prop_map(|n| f64::from(n) * 0.0025),
+                ],
+                0..300,
+            ),
+            wild in proptest::collection::vec(any::<f64>(), 0..20),
+            factor in prop_oneof![Just(0.0), Just(1.0), -10.0f64..10.0],
+        ) {
+            for data in [data.clone(), wild.clone(), [data, wild].concat()] {
+                let expected = printed(Statistics::of(&data), factor);
+                prop_assert_eq!(printed(Statistics::to_print(&data, factor), factor), expected);
+            }
+        }
+
         #[test]
         fn order_matters_only_to_the_sum(data in proptest::collection::vec(-1e6f64..1e6, 1..50)) {
             let forth = Statistics::of(&data);

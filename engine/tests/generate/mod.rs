@@ -65,8 +65,18 @@ pub(crate) struct Run {
     step: i64,
     /// Samples are up to so many seconds late.
     jitter: i64,
+    gaps: Gaps,
     seed: u32,
 }
+
+/// Which samples of a run are missing: of so many in a row all or none, so often.
+#[derive(Clone, Copy, Debug)]
+struct Gaps {
+    row: i64,
+    per_mille: i64,
+}
+
+const NO_GAPS: Gaps = Gaps { row: 1, per_mille: 0 };
 
 /// What happens to a store.
 #[derive(Clone, Debug)]
@@ -116,7 +126,12 @@ impl Run {
             let line = format!("{key} value={value} {time}\n");
             Sample { path: path.clone(), metric: name, time, value, line }
         };
-        (0..self.count).map(sample).collect()
+        let is_there = |index: &i64| {
+            let random =
+                (i64::from(self.seed) ^ index.div_euclid(self.gaps.row)).wrapping_mul(0x2545_F491_4F6C_DD1D);
+            (random >> 33).rem_euclid(1000) >= self.gaps.per_mille
+        };
+        (0..self.count).filter(is_there).map(sample).collect()
     }
 }
 
@@ -125,13 +140,65 @@ fn run() -> impl Strategy<Value = Run> {
     let slot = prop_oneof![8 => 0..40i64, 3 => -600..600i64, 1 => -3000..3000i64];
     let step = prop_oneof![10 => Just(1i64), 2 => Just(2), 1 => Just(0), 1 => Just(-1), 1 => 3..700i64];
     let place = (select(&CLUSTERS[..]), select(&HOSTS[..]), select(&LEVELS[..]), select(&METRICS[..]));
-    (place, slot, 0..60i64, count, step, prop_oneof![Just(0i64), 0..8i64, 0..70i64], any::<u32>()).prop_map(
-        |((cluster, host, level, metric), slot, phase, count, step, jitter, seed)| {
+    let jitter = prop_oneof![Just(0i64), 0..8i64, 0..70i64];
+    let gaps = prop_oneof![2 => Just(NO_GAPS), 1 => gaps()];
+    (place, slot, 0..60i64, count, step, jitter, gaps, any::<u32>()).prop_map(
+        |((cluster, host, level, metric), slot, phase, count, step, jitter, gaps, seed)| {
             // Long jumps come a few at a time, or the model would walk for ever.
             let count = if step.abs() > 2 { count.min(12) } else { count };
-            Run { cluster, host, level, metric, slot, phase, count, step, jitter, seed }
+            Run { cluster, host, level, metric, slot, phase, count, step, jitter, gaps, seed }
         },
     )
+}
+
+/// From one missing sample in two hundred, as real nodes have them, to hardly any that is there; alone or in rows.
+fn gaps() -> impl Strategy<Value = Gaps> {
+    let per_mille = select(vec![5i64, 20, 100, 330, 700, 970]);
+    (prop_oneof![3 => Just(1i64), 1 => 2..9i64, 1 => 30..200i64], per_mille)
+        .prop_map(|(row, per_mille)| Gaps { row, per_mille })
+}
+
+/// A series long enough to be resampled, mostly with gaps, of one level or several, and requests that resample it.
+pub(crate) fn resampled_history_and_requests() -> impl Strategy<Value = (Vec<Event>, Vec<Request>)> {
+    let gaps = prop_oneof![1 => Just(NO_GAPS), 6 => gaps()];
+    let count = prop_oneof![3 => 1000..1300i64, 2 => 1300..2700i64, 1 => 990..1010i64];
+    let algorithm = select(vec!["", "lttb", "lttb", "average", "simple", "nearest"]);
+    let request = (-40..60i64, 0..60i64, 900..2700i64, 0..60i64, 2..1400i64, algorithm, any::<[bool; 3]>());
+    (siblings(), gaps, count, vec(request, 1..6)).prop_map(|(mut runs, gaps, count, requests)| {
+        for run in &mut runs {
+            (run.count, run.gaps, run.step) = (count, gaps, 1);
+        }
+        let Run { cluster, host, slot, phase, metric: (metric, frequency, _), .. } = runs[0];
+        let request = |(slots, seconds, span, span_seconds, step, algorithm, switches): (
+            i64,
+            _,
+            _,
+            _,
+            i64,
+            &str,
+            _,
+        )| {
+            let [with_data, full_range, large] = switches;
+            let from = BASE + (slot + slots) * frequency + phase + seconds;
+            let resolution = frequency * if large { step } else { 2 + step % 30 };
+            let query = Query { metric: metric.into(), host: host.into(), resolution, ..Query::default() };
+            Request {
+                cluster: cluster.into(),
+                from,
+                to: from + span * frequency + span_seconds,
+                with_stats: true,
+                // Most, as statistics alone hide much.
+                with_data: with_data || step % 3 > 0,
+                with_padding: with_data,
+                queries: vec![query],
+                for_all_nodes: None,
+                resample_algo: Some(algorithm.into()),
+                full_range,
+            }
+        };
+        let requests = requests.into_iter().map(request).collect();
+        (vec![Event::Write { runs, tagged: false }], requests)
+    })
 }
 
 impl Event {
@@ -242,16 +309,31 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
     let nodes = prop_oneof![3 => Just(None), 1 => names(&["s60", "n60", "a7", "nope"], 3).prop_map(Some)];
     let cluster = select(vec!["c0", "c0", "c0", "c1", "c2"]);
     let switch = || proptest::bool::weighted(0.8);
-    (cluster, range(), (switch(), switch(), switch()), vec(query(), 0..5), nodes).prop_map(
-        |(cluster, (from, to), (with_stats, with_data, with_padding), queries, for_all_nodes)| Request {
-            cluster: cluster.to_owned(),
-            from,
-            to,
-            with_stats,
-            with_data,
-            with_padding,
+    let algorithm =
+        prop_oneof![4 => Just(None), 2 => select(vec!["", "lttb", "average", "simple", "x"]).prop_map(Some)];
+    let full_range = proptest::bool::weighted(0.3);
+    let switches = (switch(), switch(), switch(), full_range);
+    (cluster, range(), switches, vec(query(), 0..5), nodes, algorithm).prop_map(
+        |(
+            cluster,
+            (from, to),
+            (with_stats, with_data, with_padding, full_range),
             queries,
             for_all_nodes,
+            algorithm,
+        )| {
+            Request {
+                cluster: cluster.to_owned(),
+                from,
+                to,
+                with_stats,
+                with_data,
+                with_padding,
+                queries,
+                for_all_nodes,
+                resample_algo: algorithm.map(str::to_owned),
+                full_range,
+            }
         },
     )
 }

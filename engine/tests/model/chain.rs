@@ -116,37 +116,51 @@ impl Chain {
     /// Reads `[from, to)` as the reference does, one time after the other; `None` without any data.
     pub(crate) fn read(&self, from: i64, to: i64) -> Option<Read> {
         let oldest = self.buffers.first()?.first_write(self.frequency);
+        Some(self.read_on(from.max(oldest), to))
+    }
+
+    /// Reads those of the times `from, from + frequency, … < to` that are not before the oldest buffer, whatever
+    /// the time of the first sample; `None` without any data.
+    pub(crate) fn read_on_grid(&self, from: i64, to: i64) -> Option<Read> {
+        let oldest = i128::from(self.buffers.first()?.start);
+        let missing = (oldest - i128::from(from)).max(0);
+        let frequency = i128::from(self.frequency);
+        let begin = i128::from(from) + (missing + frequency - 1) / frequency * frequency;
+        Some(self.read_on(begin.try_into().expect("the oldest buffer is not at the end of time"), to))
+    }
+
+    /// Reads from a time on that is not before the oldest buffer.
+    fn read_on(&self, from: i64, to: i64) -> Read {
         let begun = |buffer: &Buffer| buffer.first_write(self.frequency) <= from;
         let mut index = self.buffers.iter().rposition(begun).unwrap_or(0);
         let mut covered = self.slots_covered(index);
-        let from = from.max(oldest);
         let mut time = i128::from(from);
         let mut values = Vec::new();
         while time < i128::from(to) {
-            let mut slot = self.buffers[index].slot(time, self.frequency);
-            if slot >= covered {
-                if index + 1 == self.buffers.len() {
-                    break;
-                }
+            // The next buffer, and there the slot of this time.
+            while self.buffers[index].slot(time, self.frequency) >= covered && index + 1 < self.buffers.len()
+            {
                 index += 1;
                 covered = self.slots_covered(index);
-                // Arriving from the buffer before, wherever in this one.
-                slot = 0;
             }
             let buffer = &self.buffers[index];
-            if slot >= buffer.values.len() as i128 {
+            let slot = buffer.slot(time, self.frequency);
+            if slot >= covered {
+                break;
+            }
+            if time < i128::from(buffer.start) {
+                values.push(f64::NAN);
+            } else if slot < buffer.values.len() as i128 {
+                values.push(buffer.values[slot as usize]);
+            } else {
                 match self.buffers.get(index + 1) {
                     Some(next) if to > next.start => values.push(f64::NAN),
                     _ => break,
                 }
-            } else if time < i128::from(buffer.start) {
-                values.push(f64::NAN);
-            } else {
-                values.push(buffer.values[slot as usize]);
             }
             time += i128::from(self.frequency);
         }
         let to = i64::try_from(time).expect("a read stops behind the last slot");
-        Some(Read { from, to, values })
+        Read { from, to, values }
     }
 }

@@ -19,6 +19,9 @@ pub(crate) struct Request {
     pub(crate) with_padding: bool,
     pub(crate) queries: Vec<Query>,
     pub(crate) for_all_nodes: Option<Vec<String>>,
+    pub(crate) resample_algo: Option<String>,
+    /// What the daemon is configured to; no part of the JSON.
+    pub(crate) full_range: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -55,14 +58,18 @@ enum Row {
 const ROW_SECONDS_MAX: i128 = 1_000_000;
 /// Rows with more nulls before them are not written.
 const NULLS_MAX: u128 = 1_000_000;
+/// A window of more values is not resampled.
+const RESAMPLED_WINDOW_MAX: u128 = 4_000_000;
 
 impl Request {
     /// The JSON a client would send.
     pub(crate) fn to_json(&self) -> String {
         let queries: Vec<String> = self.queries.iter().map(Query::to_json).collect();
         let nodes = self.for_all_nodes.as_ref().map_or("null".to_owned(), |metrics| list(metrics));
+        let algorithm = self.resample_algo.as_ref();
+        let algorithm = algorithm.map_or(String::new(), |name| format!(r#","resample-algo":"{name}""#));
         format!(
-            r#"{{"cluster":"{}","from":{},"to":{},"with-stats":{},"with-data":{},"with-padding":{},"queries":[{}],"for-all-nodes":{nodes}}}"#,
+            r#"{{"cluster":"{}","from":{},"to":{},"with-stats":{},"with-data":{},"with-padding":{},"queries":[{}],"for-all-nodes":{nodes}{algorithm}}}"#,
             self.cluster,
             self.from,
             self.to,
@@ -183,32 +190,54 @@ impl Model {
         if chains.len() > 1 && metric.aggregation == Aggregation::None {
             return error();
         }
-        let Read { from, to, mut values } = combine(&chains, request.from, request.to);
+        let frequency = metric.frequency;
+        let combine: fn(&[&Chain], i64, i64) -> Read =
+            if request.full_range { combine_on_grid } else { combine };
+        let Read { mut from, mut to, mut values } = combine(&chains, request.from, request.to);
         if metric.aggregation == Aggregation::Avg && chains.len() > 1 {
             let share = 1.0 / chains.len() as f64;
             values.iter_mut().for_each(|value| *value *= share);
         }
-        let Ok(resampled) = resample(&values, metric.frequency, query.resolution) else { return error() };
+        let floor = |time: i64| i128::from(time).div_euclid(i128::from(frequency));
+        let padded = request.with_padding && !request.full_range;
+        let mut nulls = if padded { (floor(from) - floor(request.from)).max(0) as u128 } else { 0 };
+        let mut nulls_behind = 0;
+        if request.full_range {
+            nulls = steps(request.from, from, frequency);
+            nulls_behind = steps(request.from, request.to, frequency) - nulls - values.len() as u128;
+            (from, to) = (request.from, request.to);
+        }
         // What is refused as too large is measured before it is thinned out.
-        let native = values.len() as u128;
-        let resolution = if resampled.is_some() { query.resolution } else { metric.frequency };
+        let native = nulls + values.len() as u128 + nulls_behind;
+        let thinned = request.full_range
+            && query.resolution > frequency
+            && native >= (query.resolution / frequency).max(1000) as u128;
+        if thinned && native > RESAMPLED_WINDOW_MAX {
+            return error();
+        }
+        if thinned {
+            let missing = |count| std::iter::repeat_n(f64::NAN, count as usize);
+            values = missing(nulls).chain(values).chain(missing(nulls_behind)).collect();
+            (nulls, nulls_behind) = (0, 0);
+        }
+        let algorithm = request.resample_algo.as_deref().unwrap_or_default();
+        let Ok(resampled) = resample(&values, frequency, query.resolution, algorithm) else { return error() };
+        let resolution = if resampled.is_some() { query.resolution } else { frequency };
         let values = resampled.unwrap_or(values);
 
         let factor = if query.scale_by == 0.0 { 1.0 } else { query.scale_by };
         let statistics = if request.with_stats { statistics(&values) } else { [0.0; 3] };
         let [avg, min, max] = statistics.map(|value| number(value * factor, 2));
-        let floor = |time: i64| i128::from(time).div_euclid(i128::from(metric.frequency));
-        let nulls = if request.with_padding { (floor(from) - floor(request.from)).max(0) as u128 } else { 0 };
         let mut data = String::new();
         let mut size = 0;
-        if request.with_data && nulls + native > 0 {
-            size = nulls + native;
-            if nulls > NULLS_MAX {
+        if request.with_data && native > 0 {
+            size = native;
+            if nulls.max(nulls_behind) > NULLS_MAX {
                 return Some(Row::TooLong(size));
             }
-            let nulls = std::iter::repeat_n("null".to_owned(), nulls as usize);
-            let all: Vec<String> =
-                nulls.chain(values.iter().map(|value| number(value * factor, 3))).collect();
+            let missing = |count| std::iter::repeat_n("null".to_owned(), count as usize);
+            let there = values.iter().map(|value| number(value * factor, 3));
+            let all: Vec<String> = missing(nulls).chain(there).chain(missing(nulls_behind)).collect();
             data = format!("\"data\":[{}],", all.join(","));
         }
         let tail = format!(r#""from":{from},"to":{to},"resolution":{resolution}"#);
@@ -263,6 +292,31 @@ fn combine(chains: &[&Chain], from: i64, to: i64) -> Read {
         to: (zero + (last + 1) * frequency) as i64,
         values: (*first..=*last).map(sum).collect(),
     }
+}
+
+/// How many of `from, from + frequency, …` are before `to`.
+fn steps(from: i64, to: i64, frequency: i64) -> u128 {
+    let (from, to, frequency) = (i128::from(from), i128::from(to), i128::from(frequency));
+    ((to - from).max(0) + frequency - 1) as u128 / frequency as u128
+}
+
+/// All children in one row at the times `from, from + frequency, …`: from the first of these that some child has a
+/// slot for to the last.
+fn combine_on_grid(chains: &[&Chain], from: i64, to: i64) -> Read {
+    let frequency = chains[0].frequency;
+    let mut rows: Vec<BTreeMap<i64, f64>> = Vec::new();
+    for chain in chains {
+        let read = chain.read_on_grid(from, to).expect("a chain in the model has data");
+        let times = (0..).map(|slot: i64| read.from + slot * frequency);
+        rows.push(times.zip(read.values).collect());
+    }
+    let times = rows.iter().flat_map(BTreeMap::keys);
+    let Some(&first) = times.clone().min() else { return Read { from, to: from, values: Vec::new() } };
+    let last = *times.max().expect("there is a first one");
+    let times: Vec<i64> =
+        (0..).map(|slot| first + slot * frequency).take_while(|&time| time <= last).collect();
+    let sum = |time| rows.iter().fold(0.0, |sum, row| sum + row.get(time).unwrap_or(&f64::NAN));
+    Read { from: first, to: last + frequency, values: times.iter().map(sum).collect() }
 }
 
 /// Average, minimum and maximum of what is not missing.

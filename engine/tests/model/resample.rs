@@ -1,20 +1,55 @@
-//! Largest triangle, three buckets, by the formula of every bucket alone (SPEC section 4).
+//! Fewer points, by the formula of every bucket alone (SPEC section 4).
 
 /// Data shorter than this is answered as it is.
 const POINTS_MIN: usize = 1000;
 
-/// The resampled data; `None` if it stays as it is; an error if the resolution does not fit the frequency.
-pub(crate) fn resample(data: &[f64], frequency: i64, resolution: i64) -> Result<Option<Vec<f64>>, ()> {
+/// The resampled data; `None` if it stays as it is; an error if the resolution does not fit the frequency, or if
+/// there is no algorithm of this name.
+pub(crate) fn resample(
+    data: &[f64],
+    frequency: i64,
+    resolution: i64,
+    algorithm: &str,
+) -> Result<Option<Vec<f64>>, ()> {
+    let thin: fn(&[f64], usize, usize) -> Vec<f64> = match algorithm {
+        "" | "lttb" => |data, points, _| largest_triangles(data, points),
+        "average" => averages,
+        "simple" => firsts,
+        _ => return Err(()),
+    };
     if resolution <= frequency {
         return Ok(None);
     }
     if resolution % frequency != 0 {
         return Err(());
     }
-    let points = (data.len() as i128 / i128::from(resolution / frequency)) as usize;
+    let step = i128::from(resolution / frequency);
+    let points = (data.len() as i128 / step) as usize;
     if data.len() < POINTS_MIN || points == 0 {
         return Ok(None);
     }
+    Ok(Some(thin(data, points, step as usize)))
+}
+
+/// The mean of every bucket of `step` points, over what is there.
+fn averages(data: &[f64], points: usize, step: usize) -> Vec<f64> {
+    let mean = |point: usize| {
+        let there: Vec<f64> =
+            data[point * step..(point + 1) * step].iter().copied().filter(|value| !value.is_nan()).collect();
+        // Of nothing, this is NaN.
+        there.iter().fold(0.0, |sum, value| sum + value) / there.len() as f64
+    };
+    (0..points).map(mean).collect()
+}
+
+/// The first of every bucket of `step` points.
+fn firsts(data: &[f64], points: usize, step: usize) -> Vec<f64> {
+    (0..points).map(|point| data[point * step]).collect()
+}
+
+/// Largest triangle, three buckets. A bucket is searched backwards for a point without an area, which the reference's
+/// search, forwards, ends with; only without one do areas count.
+fn largest_triangles(data: &[f64], points: usize) -> Vec<f64> {
     let last = data.len() - 1;
     let mut kept = vec![data[0]];
     let mut kept_at = 0;
@@ -29,26 +64,18 @@ pub(crate) fn resample(data: &[f64], frequency: i64, resolution: i64) -> Result<
         let count = (after.end() + 1).saturating_sub(*after.start()) as f64;
         let mean_x = after.clone().map(|x| x as f64).fold(0.0, |sum, x| sum + x) / count;
         let mean_y = after.map(|x| data[x]).fold(0.0, |sum, y| sum + y) / count;
-        if mean_y.is_nan() {
-            kept.push(f64::NAN);
-            kept_at = 0;
-            continue;
-        }
         let area = |at: usize| {
             let (x, y) = (kept_at as f64, data[kept_at]);
             (((x - at as f64) * (mean_y - y) - (x - mean_x) * (data[at] - y)) * 0.5).abs()
         };
-        // Without any area at all, the reference takes the first point of the data.
-        let mut largest = (-1.0, 0);
-        for at in begin..end {
-            let area = area(at);
-            if area > largest.0 {
-                largest = (area, at);
-            }
-        }
-        kept_at = largest.1;
+        let without_area = (begin..end).rev().find(|&at| area(at).is_nan());
+        let chosen = without_area.unwrap_or_else(|| {
+            let largest = (begin..end).map(area).fold(-1.0, f64::max);
+            (begin..end).find(|&at| area(at) == largest).unwrap_or(0)
+        });
+        kept_at = chosen;
         kept.push(data[kept_at]);
     }
     kept.push(data[last]);
-    Ok(Some(kept))
+    kept
 }

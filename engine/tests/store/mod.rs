@@ -135,6 +135,13 @@ impl Store {
         }
     }
 
+    /// A query of a daemon whose results cover the whole range.
+    pub(crate) fn query_full_range(&self, body: &[u8], values_max: u64) -> Answer {
+        let Ok(mut request) = QueryRequest::parse(body) else { return Answer::bad_request() };
+        request.full_range = true;
+        self.query_parsed(request, values_max)
+    }
+
     /// A query that was read before. The limit holds for each core's part and for their sum.
     pub(crate) fn query_parsed(&self, request: QueryRequest, values_max: u64) -> Answer {
         let Ok(questions) = scatter(request, &self.directory, values_max) else {

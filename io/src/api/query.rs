@@ -30,7 +30,8 @@ const ENCODED_BYTES_MIN: u64 = 1024;
 pub async fn query(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResponse, Refusal> {
     let coding = encoding::negotiate(request.headers().get_all(ACCEPT_ENCODING));
     let body = whole_body(request).await?;
-    let query = QueryRequest::parse(&body).map_err(Refusal::bad_request)?;
+    let mut query = QueryRequest::parse(&body).map_err(Refusal::bad_request)?;
+    query.full_range = core.full_range;
     drop(body);
     let too_large = |error: TooLarge| {
         core.counters.queries_too_large.increment();

@@ -44,6 +44,8 @@ pub struct Core {
     pub index: usize,
     /// Most values a query may answer.
     pub query_values_max: u64,
+    /// Whether every result of a query covers all of the range asked for.
+    pub full_range: bool,
     /// Those of the configuration.
     pub(crate) metrics: Arc<Metrics>,
     /// The hosts of all cores.
@@ -84,6 +86,7 @@ impl Core {
         directory: Arc<Directory>,
         seed: u64,
         query_values_max: u64,
+        full_range: bool,
         series_max: usize,
     ) -> (Rc<Self>, mesh::Incoming) {
         let index = ends.index;
@@ -94,6 +97,7 @@ impl Core {
         let core = Self {
             index,
             query_values_max,
+            full_range,
             metrics,
             directory,
             router: RefCell::new(router),

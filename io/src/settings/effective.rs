@@ -107,6 +107,7 @@ fn store(store: &MetricStore) -> Value {
         "cores": store.cores,
         "wal": {"directory": store.wal.directory, "sync": sync},
         "query-limit": store.query_values_max,
+        "full-range": store.full_range,
         "max-series": store.series_max,
     })
 }

@@ -29,6 +29,7 @@ const KEYS: &[&str] = &[
     "cores",
     "wal",
     "query-limit",
+    "full-range",
     "max-series",
 ];
 const CHECKPOINTS_KEYS: &[&str] = &["file-format", "directory", "max-wal-size", "interval"];
@@ -61,6 +62,8 @@ pub struct MetricStore {
     pub wal: Wal,
     /// Values one query may answer (SPEC section 4). Not known to the reference.
     pub query_values_max: u64,
+    /// Whether every result covers all of the range asked for. Not known to the reference.
+    pub full_range: bool,
     /// How many series may be held; 0 = as many as come. Not known to the reference.
     pub series_max: u32,
 }
@@ -128,6 +131,7 @@ impl MetricStore {
             debug: DebugOptions::default(),
             cores: None,
             query_values_max: QUERY_VALUES_MAX,
+            full_range: false,
             series_max: 0,
         }
     }
@@ -171,6 +175,7 @@ impl MetricStore {
         store.wal = Wal::read(&object, &store.checkpoints.directory);
         let own_limit = object.integer_within("query-limit", 1, u64::MAX, " values");
         store.query_values_max = own_limit.or(query_values_max).unwrap_or(QUERY_VALUES_MAX);
+        store.full_range = object.boolean("full-range").unwrap_or(false);
         let series_max = object.integer_within("max-series", 0, u64::from(u32::MAX), " series");
         store.series_max = series_max.and_then(|series| u32::try_from(series).ok()).unwrap_or(0);
         Some(store)

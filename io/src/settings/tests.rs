@@ -70,7 +70,7 @@ fn the_smallest_file_means_the_documented_defaults() {
     assert_eq!(store.checkpoints.file_format, FileFormat::Wal);
     assert_eq!(store.wal, Wal { directory: "./var/wal".into(), sync: WalSync::Always });
     assert_eq!((store.memory_cap_bytes, store.query_values_max, store.cores), (0, 200_000_000, None));
-    assert_eq!(store.series_max, 0);
+    assert_eq!((store.series_max, store.full_range), (0, false));
     assert_eq!(store.cleanup, Cleanup::Delete);
     assert!(settings.nats.is_none() && settings.notes.is_empty());
     assert_eq!(settings.source.as_deref(), Some(Path::new("config.json")));
@@ -96,6 +96,7 @@ fn a_complete_file_is_kept_completely() {
             "nats-subscriptions": [{"subscribe-to": "s", "cluster-tag": "alex"}, {"subscribe-to": "t.>", "stream": "S", "durable": "D"}],
             "debug": {"gops": false}, "cores": 2, "wal": {"directory": "/fast/wal", "sync": "interval:1s"},
             "query-limit": 1000,
+            "full-range": true,
             "max-series": 2000
         },
         "nats": {"address": "nats://n:4222", "username": "u", "password": "p4ss", "creds-file-path": "/creds", "ca-file-path": "/ca", "max-held-bytes": 2097152}
@@ -138,7 +139,7 @@ fn a_complete_file_is_kept_completely() {
     let jet_stream = JetStream { stream: "S".to_owned(), durable: "D".to_owned() };
     assert_eq!(store.nats_subscriptions[1].jet_stream, Some(jet_stream));
     assert_eq!((store.cores, store.query_values_max), (NonZeroU16::new(2), 1000));
-    assert_eq!(store.series_max, 2000);
+    assert_eq!((store.series_max, store.full_range), (2000, true));
     assert_eq!(store.wal, Wal { directory: "/fast/wal".into(), sync: WalSync::Interval(HOUR / 3600) });
     let nats = settings.nats.as_ref().unwrap();
     assert_eq!((&*nats.address, nats.username.as_deref()), ("nats://n:4222", Some("u")));
@@ -161,6 +162,7 @@ fn the_effective_configuration_says_the_same_in_full() {
             "metric-store": {
                 "retention-in-memory": "1h30m1s", "checkpoint-interval": "90m", "memory-cap": 0.25, "cores": 2,
                 "cleanup": {"mode": "archive", "directory": "/a"}, "max-series": 7, "query-limit": 5,
+                "full-range": true,
                 "wal": {"sync": "interval:1500us", "directory": "/w"}, "num-workers": -1,
                 "checkpoints": {"file-format": "json", "directory": "/c", "max-wal-size": 5},
                 "nats-subscriptions": [{"subscribe-to": "s"}, {"subscribe-to": "t", "cluster-tag": "c"}]

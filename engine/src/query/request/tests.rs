@@ -18,7 +18,7 @@ fn a_full_query() {
         r#" {"cluster":"fritz","from":1700000040,"to":-1,"with-stats":false,"with-data":false,"with-padding":false,
         "queries":[{"metric":"flops_any","host":"f0201","type":"hwthread","type-ids":["0","1"],"subtype":"s",
                     "subtype-ids":["x"],"aggreg":true,"resolution":240,"scale-by":-1.5e-3}, {}],
-        "for-all-nodes":["mem_bw"]}
+        "for-all-nodes":["mem_bw"], "resample-algo":"average"}
         "#,
     );
     let query = Query {
@@ -43,6 +43,8 @@ fn a_full_query() {
             with_padding: false,
             queries: vec![query, Query::default()],
             for_all_nodes: Some(vec!["mem_bw".into()]),
+            resample_algorithm: "average".into(),
+            full_range: false,
         }
     );
 }
@@ -54,7 +56,7 @@ fn what_is_not_given_has_its_default() {
         "{}",
         "\t\r\n { } ",
         r#"{"cluster":null,"from":null,"to":null,"with-stats":null,"with-data":null,"with-padding":null,
-            "queries":null,"for-all-nodes":null}"#,
+            "queries":null,"for-all-nodes":null,"resample-algo":null}"#,
         r#"{"unknown":[1,-0.5e+7,{"a":[],"b":{}},true,false,null,"\u12aF\n"],"Queries ":7}"#,
         "{} and whatever follows",
     ] {
@@ -134,6 +136,7 @@ fn a_wrong_type_is_named() {
         (r#"{"queries":[{"aggreg":0}]}"#, "queries[].aggreg"),
         (r#"{"queries":[{"resolution":60.0}]}"#, "queries[].resolution"),
         (r#"{"for-all-nodes":"m"}"#, "for-all-nodes"),
+        (r#"{"resample-algo":true}"#, "resample-algo"),
     ] {
         let error = error(body);
         assert!(

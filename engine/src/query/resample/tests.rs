@@ -11,18 +11,19 @@ fn sawtooth() -> Vec<f64> {
 
 /// The answer at a resolution that must lead to resampling.
 fn resampled(data: &[f64], resolution: i64) -> Vec<f64> {
+    resampled_by(Algorithm::LargestTriangle, data, resolution)
+}
+
+fn resampled_by(algorithm: Algorithm, data: &[f64], resolution: i64) -> Vec<f64> {
     let mut out = vec![17.0];
-    assert_eq!(resample(data, 10, resolution, &mut out), Ok(Outcome::Resampled));
+    let resampling = Resampling::of(data.len() as u64, 10, resolution, algorithm);
+    resampling.expect("the resolution fits").expect("there is enough data").apply(data, &mut out);
     out
 }
 
-fn outcome(len: usize, frequency: i64, resolution: i64) -> Result<Outcome, ResampleError> {
-    let mut out = vec![17.0];
-    let outcome = resample(&vec![1.0; len], frequency, resolution, &mut out);
-    if outcome != Ok(Outcome::Resampled) {
-        assert!(out.is_empty(), "what was in the output must not be taken for an answer");
-    }
-    outcome
+/// Whether so many values are resampled.
+fn is_resampled(len: u64, frequency: i64, resolution: i64) -> Result<bool, ResampleError> {
+    Resampling::of(len, frequency, resolution, Algorithm::default()).map(|found| found.is_some())
 }
 
 #[test]
@@ -44,20 +45,17 @@ fn native_where_nothing_is_to_be_gained() {
         (2000, 1, i64::MAX),
         (2000, 0, 60),
     ] {
-        assert_eq!(
-            outcome(len, frequency, resolution),
-            Ok(Outcome::Native),
-            "{len} {frequency} {resolution}"
-        );
+        assert_eq!(is_resampled(len, frequency, resolution), Ok(false), "{len} {frequency} {resolution}");
     }
-    assert_eq!(outcome(1000, 10, 60), Ok(Outcome::Resampled));
+    assert_eq!(is_resampled(1000, 10, 60), Ok(true));
 }
 
 #[test]
 fn a_resolution_that_does_not_fit_is_an_error_at_any_length() {
     for len in [0, 1, 999, 2000] {
         for resolution in [25, 11, i64::MAX] {
-            assert_eq!(outcome(len, 10, resolution), Err(ResampleError { resolution, frequency: 10 }));
+            let error = ResampleError::Resolution { resolution, frequency: 10 };
+            assert_eq!(is_resampled(len, 10, resolution), Err(error));
         }
     }
 }
@@ -68,25 +66,59 @@ fn one_two_and_three_points() {
     let (first, last) = (data[0], data[2499]);
     assert_eq!(resampled(&data, 25_000), [first, last]);
     assert_eq!(resampled(&data, 12_500), [first, last]);
-    let three = resampled(&data, 8330);
-    assert_eq!((three[0], three[2], three.len()), (first, last, 3));
-    assert!(three[1].is_nan(), "the only bucket has none after it");
+    // The only bucket has none after it, so none of its triangles has an area.
+    assert_eq!(resampled(&data, 8330), [first, data[2498], last]);
 }
 
 #[test]
-fn a_gap_takes_the_point_before_it() {
+fn a_gap_is_answered_only_where_it_is_chosen() {
+    // Bucket 52 of 24.49 points is 1250 to 1273; its first point also counts to the mean that bucket 50 is held against.
     let whole = resampled(&sawtooth(), 240);
-    // Bucket 52 of 24.49 points is 1250 to 1273. A gap in it leaves the one before without a mean to compare with;
-    // its first point also counts to the mean before that.
-    for (gap, expected) in [(1249, &[50][..]), (1250, &[50, 51]), (1251, &[51]), (1273, &[51])] {
+    for (gap, first_changed, missing) in [(1249, 50, 51), (1250, 50, 52), (1251, 51, 52), (1273, 51, 52)] {
         let mut data = sawtooth();
         data[gap] = f64::NAN;
         let with_gap = resampled(&data, 240);
-        let missing: Vec<usize> = (0..with_gap.len()).filter(|&index| with_gap[index].is_nan()).collect();
-        assert_eq!(missing, expected, "{gap}");
-        assert_eq!(with_gap[..50], whole[..50]);
+        let found: Vec<usize> = (0..with_gap.len()).filter(|&index| with_gap[index].is_nan()).collect();
+        assert_eq!(found, [missing], "{gap}");
+        assert_eq!(with_gap[..first_changed], whole[..first_changed]);
     }
     assert_eq!(resampled(&vec![f64::NAN; 1000], 20).iter().filter(|value| !value.is_nan()).count(), 0);
+}
+
+/// What it comes to, worked out by hand for buckets of three points.
+#[test]
+fn a_point_without_an_area_takes_the_place_of_any_other() {
+    let nan = f64::NAN;
+    let choose = |bucket: &[f64], kept: f64, mean: f64| {
+        index_of_largest(bucket, 1, Point { x: 0.0, y: kept }, Point { x: 5.0, y: mean })
+    };
+    assert_eq!(choose(&[0.0, 9.0, 1.0], 0.0, 0.0), 2);
+    assert_eq!(choose(&[nan, 9.0, 1.0], 0.0, 0.0), 1, "a gap before the largest");
+    assert_eq!(choose(&[0.0, 9.0, nan], 0.0, 0.0), 3, "a gap behind it");
+    assert_eq!(choose(&[nan, nan, 9.0], 0.0, 0.0), 2, "the last of two gaps");
+    assert_eq!(choose(&[0.0, 9.0, 1.0], nan, 0.0), 3, "the point before is a gap");
+    assert_eq!(choose(&[0.0, 9.0, 1.0], 0.0, nan), 3, "the mean is one");
+}
+
+#[test]
+fn means_and_first_points() {
+    let mut data = vec![f64::NAN; 1001];
+    data[..6].copy_from_slice(&[1.0, f64::NAN, 5.0, f64::NAN, 2.0, 3.0]);
+    data[999..].copy_from_slice(&[7.0, 8.0]);
+    let means = resampled_by(Algorithm::Average, &data, 30);
+    assert_eq!((means.len(), means[0], means[1], means[332].is_nan()), (333, 3.0, 2.5, true));
+    let firsts = resampled_by(Algorithm::First, &data, 30);
+    assert_eq!((firsts.len(), firsts[0], firsts[1].is_nan()), (333, 1.0, true));
+    assert_eq!(resampled_by(Algorithm::First, &data, 9990), [1.0]);
+    assert_eq!(resampled_by(Algorithm::Average, &data, 9990), [2.75]);
+}
+
+#[test]
+fn names_of_algorithms() {
+    assert_eq!(Algorithm::named(""), Algorithm::named("lttb"));
+    for unknown in ["LTTB", "nearest", "mean", "lttb "] {
+        assert_eq!(Algorithm::named(unknown), Err(ResampleError::Algorithm));
+    }
 }
 
 proptest! {
@@ -95,15 +127,12 @@ proptest! {
         data in proptest::collection::vec(-1e3f64..1e3, 1000..1500),
         step in 2i64..400,
     ) {
-        let mut out = Vec::new();
-        prop_assert_eq!(resample(&data, 60, 60 * step, &mut out), Ok(Outcome::Resampled));
+        let out = resampled(&data, 10 * step);
         prop_assert_eq!(out.len(), (data.len() / step as usize).max(2));
         prop_assert_eq!(out[0], data[0]);
         prop_assert_eq!(out[out.len() - 1], data[data.len() - 1]);
-        if out.len() != 3 {
-            let mut rest = data.iter();
-            prop_assert!(out.iter().all(|kept| rest.any(|value| value == kept)));
-        }
+        let mut rest = data.iter();
+        prop_assert!(out.iter().all(|kept| rest.any(|value| value == kept)));
     }
 
     #[test]
@@ -112,12 +141,14 @@ proptest! {
             prop_oneof![4 => -1e3f64..1e3, 1 => Just(f64::NAN), 1 => any::<f64>()],
             1000..1200,
         ),
-        step in 2i64..1200,
+        step in 2i64..1000,
+        algorithm in prop_oneof![
+            Just(Algorithm::LargestTriangle), Just(Algorithm::Average), Just(Algorithm::First)
+        ],
     ) {
-        let mut out = Vec::new();
-        if resample(&data, 1, step, &mut out) == Ok(Outcome::Resampled) {
-            prop_assert_eq!(out.len(), (data.len() / step as usize).max(2));
-        }
+        let points = resampled_by(algorithm, &data, 10 * step).len();
+        let least = if algorithm == Algorithm::LargestTriangle { 2 } else { 1 };
+        prop_assert_eq!(points, (data.len() / step as usize).max(least));
     }
 }
 
