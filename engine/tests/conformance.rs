@@ -81,7 +81,10 @@ fn resampling_algorithms() {
             resolution = asked;
         }
         assert_eq!(resolution, integer("resolution"), "vector {index}");
-        let same = |(got, want): (&f64, &f64)| got == want || (got.is_nan() && want.is_nan());
+        // The numbers of the file are read by a parser that may be off by their last bit.
+        let same = |(got, want): (&f64, &f64)| {
+            (got - want).abs() <= 1e-12 * want.abs() || (got.is_nan() && want.is_nan())
+        };
         let want = values(&vector["want"]);
         assert!(points.len() == want.len() && points.iter().zip(&want).all(same), "vector {index}");
     }
@@ -115,14 +118,22 @@ fn replay(vectors: &str, cores: usize) {
     for scenario in &scenarios {
         for (index, step) in scenario["steps"].as_array().expect("a scenario has steps").iter().enumerate() {
             let got = hide_errors(run_step(&mut store, step));
-            if same(&got, &step["expect"]) {
+            let Some(expected) = step.get("expect") else {
+                assert_eq!(
+                    got["status"], 200,
+                    "{} step {index}: what is not recorded works",
+                    scenario["name"]
+                );
+                continue;
+            };
+            if same(&got, expected) {
                 met += 1;
                 continue;
             }
             missed += 1;
             if missed <= SHOWN_MAX {
                 println!("-- {} step {index} {} {}", scenario["name"], step["op"], shown(&step["body"]));
-                println!("   want {}", shown(&step["expect"]));
+                println!("   want {}", shown(expected));
                 println!("   got  {}", shown(&got));
             }
         }
