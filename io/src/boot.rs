@@ -2,13 +2,11 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use engine::durable::checkpoint::Inherited;
 use engine::durable::load::LoadedCore;
@@ -30,19 +28,16 @@ use crate::listen::nats::feed::Feed;
 use crate::listen::nats::{Bridge, BridgeThread};
 use crate::listen::tls::Tls;
 use crate::metrics::daemon::DaemonMetrics;
+use crate::ports::bind_all;
 use crate::privileges::Identity;
 use crate::recover::{self, Loading};
-use crate::runtime::{self, CoreThread, Listener, StopFlag};
+use crate::runtime::{self, CoreThread, StopFlag};
 use crate::settings::{Cleanup, Main, Settings, resolve};
 use crate::sizing;
 use crate::start::{AllCores, CoreListeners, CoreStart};
 use crate::systemd::{Pulses, notify, start_watchdog};
 use crate::telemetry::{self, critical};
 
-/// How long the start waits for a port that is in use.
-const BIND_TIMEOUT: Duration = Duration::from_secs(2);
-/// Time between two attempts.
-const BIND_INTERVAL: Duration = Duration::from_millis(20);
 /// The daemon's main function.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -193,6 +188,8 @@ fn check(settings: &Settings) -> Result<(), String> {
     }
     identity(&settings.main)?;
     load_tls(&settings.main)?;
+    Bridge::new(settings, 1).map_err(|error| error.to_string())?;
+    Backend::new(settings)?;
     print_out(&format!("{:#}\n", settings.effective()));
     Ok(())
 }
@@ -250,52 +247,6 @@ fn lock(directory: &Path) -> Result<File, String> {
         }
         Err(TryLockError::Error(error)) => Err(format!("cannot lock {}: {error}", path.display())),
     }
-}
-
-fn bind_all(settings: &Settings, cores: usize) -> Result<Vec<CoreListeners>, String> {
-    let http = bind(&settings.main.addr, cores)?;
-    tracing::info!("HTTP on {}", http[0].local_addr());
-    let mut tcp: Vec<Option<Listener>> = match &settings.main.tcp_addr {
-        None => (0..cores).map(|_| None).collect(),
-        Some(addr) => bind(addr, cores)?.into_iter().map(Some).collect(),
-    };
-    if let Some(listener) = &tcp[0] {
-        tracing::info!("line protocol over TCP on {}", listener.local_addr());
-    }
-    Ok(http.into_iter().zip(tcp.drain(..)).map(|(http, tcp)| CoreListeners { http, tcp }).collect())
-}
-
-/// One listener a core, all on the first of the address's alternatives that works.
-///
-/// The sockets of a daemon that was just killed linger until the kernel has taken its rings down, so a port in use is an
-/// error only after [`BIND_TIMEOUT`].
-fn bind(addr: &str, cores: usize) -> Result<Vec<Listener>, String> {
-    let alternatives = resolve(addr).map_err(|error| error.to_string())?;
-    let until = Instant::now() + BIND_TIMEOUT;
-    loop {
-        let (mut failure, mut is_in_use) = (format!("{addr} names no address"), false);
-        for &alternative in &alternatives {
-            match bind_alternative(alternative, cores) {
-                Ok(listeners) => return Ok(listeners),
-                Err(error) => {
-                    is_in_use |= error.kind() == io::ErrorKind::AddrInUse;
-                    failure = error.to_string();
-                }
-            }
-        }
-        if !is_in_use || Instant::now() >= until {
-            return Err(failure);
-        }
-        thread::sleep(BIND_INTERVAL);
-    }
-}
-
-fn bind_alternative(addr: SocketAddr, cores: usize) -> io::Result<Vec<Listener>> {
-    Listener::probe(addr)?;
-    let first = Listener::bind(addr)?;
-    let addr = first.local_addr();
-    let rest = (1..cores).map(|_| Listener::bind(addr));
-    std::iter::once(Ok(first)).chain(rest).collect()
 }
 
 /// By core: what each is started with.

@@ -3,8 +3,11 @@
 //! Before it: [`boot`](crate::boot), which starts it once the ports are bound. After it: [`start`](crate::start), on the same
 //! executor. `/ready`, `/health`, `/ping` and `/metrics` are answered at once. A write waits until it can be stored: a collector
 //! drops what is answered with 503, but sends again what times out. Everything else waits for a moment, for most starts are
-//! short, and is answered with 503 then. Every answer closes its connection, so that clients spread over the cores again; no
-//! connection is lost, for what is not accepted yet waits in the sockets for the cores. Raw TCP waits there from the beginning.
+//! short, and is answered with 503 then. A connection that was accepted here stays on the first core, which hands its lines over
+//! to their owners as every core does: decoding them is a small part of what a core can do. Only if more have stayed than are this
+//! core's share are some closed, each with an answer, so that new ones find room and the clients spread over the cores
+//! again. No connection is lost, for what is not accepted yet waits in the sockets for the cores. Raw TCP waits there from the
+//! beginning.
 //!
 //! The cores accept nothing before this has stopped to: who was answered by the API once comes to a core from then on.
 
@@ -25,6 +28,7 @@ use hyper::header::{CONNECTION, HeaderValue};
 use crate::access::Access;
 use crate::api::{Api, ApiResponse, EarlyCall, early_call};
 use crate::front::{Front, HttpDoor, connections_max};
+use crate::listen::connections::ConnectionTable;
 use crate::listen::http::Service;
 use crate::listen::tls::Tls;
 use crate::metrics::daemon::DaemonMetrics;
@@ -65,8 +69,12 @@ impl EarlyStart {
         // Nobody else takes any.
         front.connections.set_connections_max(connections_max(&settings, 1));
         let opening = Rc::new(Opening::default());
-        let service =
-            Rc::new(EarlyService { access: front.access.clone(), metrics, opening: Rc::clone(&opening) });
+        let service = Rc::new(EarlyService {
+            access: front.access.clone(),
+            connections: Rc::clone(&front.connections),
+            metrics,
+            opening: Rc::clone(&opening),
+        });
         let stop_accepting = StopFlag::new();
         let door = HttpDoor::new(&front, service, None, &settings, &stop);
         let accepting =
@@ -140,6 +148,7 @@ impl Drop for Place<'_> {
 
 struct EarlyService {
     access: Option<Rc<Access>>,
+    connections: Rc<ConnectionTable>,
     metrics: Arc<DaemonMetrics>,
     opening: Rc<Opening>,
 }
@@ -150,7 +159,7 @@ impl Service for EarlyService {
     async fn call(self: Rc<Self>, request: Request<Incoming>) -> ApiResponse {
         let opened = self.opening.api.borrow().clone();
         let early = match opened {
-            // A connection that was accepted early is still here.
+            // A connection that was accepted early goes on here.
             Some(_) => EarlyCall::Wait,
             None => early_call(self.access.as_deref(), &self.metrics, &request),
         };
@@ -169,7 +178,9 @@ impl Service for EarlyService {
                 }
             }
         };
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        if self.connections.is_beyond_max() {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         answer
     }
 }

@@ -15,6 +15,7 @@ mod early;
 pub mod front;
 pub mod listen;
 pub mod metrics;
+mod ports;
 pub mod privileges;
 pub mod progress;
 pub mod recover;

@@ -7,6 +7,7 @@ mod daemon;
 use std::time::Duration;
 
 use broker::{Place, log_says};
+use daemon::prometheus::Page;
 use daemon::{Daemon, eventually};
 use serde_json::{Value, json};
 
@@ -65,18 +66,34 @@ fn what_is_published_is_stored_each_subject_with_its_own_default_cluster() {
 }
 
 #[test]
-fn a_bad_line_ends_its_message_and_nothing_else() {
+fn a_bad_line_costs_itself_and_nothing_behind_it() {
     let place = Place::new("");
     let daemon = place.daemon(json!([{"subscribe-to": "m", "cluster-tag": "c"}]));
     let mut client = place.heard_client(&["m"]);
-    let bad = format!("{}cpu_load,hostname=h value=x\n{}", line("h", 0), line("h", 1));
+    let bad_lines = [
+        "cpu_load,hostname=h value=NaN 1\n",
+        "cpu_load,hostname=h value=x\n",
+        "cpu_load,hostname=h\n",
+        "cpu_load,hostname=h value=1 soon\n",
+        "cpu_load,hostname=h value=\"text\"\n",
+        "cpu_load,hostname=h value=true\n",
+        "cpu_load,hostname=h value=\"unclosed\n",
+    ];
+    let bad: String = bad_lines.iter().map(|bad| format!("{}{bad}{}", line("h", 0), line("h", 1))).collect();
     client.publish("m", bad.as_bytes()).unwrap();
+    // Larger than the pieces in which it is decoded.
+    let long = format!("{}{}{}", "cpu_load,hostname=x value=y\n".repeat(10_000), "#".repeat(200_000), "\n");
+    client.publish("m", format!("{long}{}", line("h", 3)).as_bytes()).unwrap();
     client.publish("m", b"").unwrap();
     client.publish("m", b"\xff\x00,=\n").unwrap();
     client.publish("m", line("h", 2).as_bytes()).unwrap();
     client.flush().unwrap();
-    assert_stored(&daemon, "c", "h", &json!([0.0, null, 2.0]));
-    assert!(log_says(&daemon, "message on m: "), "{}", daemon.log());
+    assert_stored(&daemon, "c", "h", &json!([0.0, 1.0, 2.0, 3.0]));
+    let warning = "NATS: message on m: 7 bad lines skipped, the first: line 2, ";
+    assert!(log_says(&daemon, warning), "{}", daemon.log());
+    assert_eq!(daemon.log().matches("bad lines skipped").count(), 1, "not one a message: {}", daemon.log());
+    let page = Page::parse(&daemon.request("GET", "/metrics", "").text());
+    assert!(page.value("cc_metric_store_lines_rejected_total{reason=\"bad_line\"}") >= 10_007.0);
 }
 
 #[test]
@@ -149,6 +166,33 @@ fn a_wrong_password_is_told_and_tried_again_until_it_is_right() {
         daemon.data("c", "h", "cpu_load", TIME, TIME + 60) == json!([0.0])
     }));
     assert!(!daemon.log().contains("s3cret"), "{}", daemon.log());
+}
+
+#[test]
+fn users_and_tokens_in_a_url_are_percent_encoded() {
+    for (rules, user, options) in [
+        (r#"user: u, password: "p@ss/1""#, "u:p%40ss%2F1", r#"{"user":"u","pass":"p@ss/1","verbose":false}"#),
+        (
+            r#"user: "u:x", password: plain"#,
+            "u%3Ax:plain",
+            r#"{"user":"u:x","pass":"plain","verbose":false}"#,
+        ),
+        (r#"user: u, password: plain"#, "u:plain", r#"{"user":"u","pass":"plain","verbose":false}"#),
+        (r#"token: "s3cr:t""#, "s3cr%3At", r#"{"auth_token":"s3cr:t","verbose":false}"#),
+    ] {
+        let place = Place::new(&format!("authorization {{ {rules} }}"));
+        let address = format!("nats://{user}@127.0.0.1:{}", place.port());
+        let daemon = place
+            .daemon_with(json!([{"subscribe-to": "m", "cluster-tag": "c"}]), json!({"address": address}));
+        assert!(log_says(&daemon, "NATS: connected"), "{rules}: {}", daemon.log());
+        let mut client = place.client_as(options);
+        assert!(eventually(SOON, || {
+            client.publish("m", line("h", 0).as_bytes()).unwrap();
+            client.flush().unwrap();
+            daemon.data("c", "h", "cpu_load", TIME, TIME + 60) == json!([0.0])
+        }));
+        assert!(!daemon.log().contains(user.split(':').next_back().unwrap()), "{}", daemon.log());
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn while_loading_probes_are_answered_writes_wait_and_the_rest_is_refused() {
         assert_eq!((ready.status, ready.header("retry-after")), (503, Some("5")));
         assert_eq!(ready.json()["status"], json!("recovering"));
         assert_eq!(ready.json()["percent"], json!(0));
-        assert!(ready.closes());
+        assert!(!ready.closes());
         assert_eq!(daemon.request("GET", "/ping", "").status, 204);
         assert_eq!(daemon.request("GET", "/health/", "").json()["status"], json!("pass"));
     }
@@ -61,8 +61,11 @@ fn while_loading_probes_are_answered_writes_wait_and_the_rest_is_refused() {
         .map(|host| {
             let mut client = daemon.connect();
             thread::spawn(move || {
+                // A connection goes on where it is, after an answer and after the one that waited.
+                assert_eq!(client.request("GET", "/ping", &[], b"").unwrap().status, 204);
                 let line = format!("cpu_load,cluster=c,hostname=h{host} value=1 {TIME}\n");
-                client.request("POST", "/api/write", &[], line.as_bytes()).unwrap()
+                let write = client.request("POST", "/api/write", &[], line.as_bytes()).unwrap();
+                (client, write)
             })
         })
         .collect();
@@ -76,10 +79,15 @@ fn while_loading_probes_are_answered_writes_wait_and_the_rest_is_refused() {
 
     backend.answer();
     for write in writes {
-        let answer = write.join().unwrap();
+        let (mut client, answer) = write.join().unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
-        assert!(answer.closes(), "so that its client comes to any core");
+        assert!(!answer.closes());
+        assert_eq!(client.request("GET", "/ready", &[], b"").unwrap().json(), json!({"status": "ready"}));
+        let line = format!("cpu_load,cluster=c,hostname=again value=2 {TIME}\n");
+        let again = client.request("POST", "/api/write", &[], line.as_bytes()).unwrap();
+        assert!(again.status == 200 && !again.closes());
     }
+    assert_eq!(daemon.data("c", "again", "cpu_load", TIME, TIME + 60), json!([2.0]));
     assert_eq!(daemon.request("GET", "/ready", "").json(), json!({"status": "ready"}));
     for host in 0..8 {
         assert_eq!(daemon.data("c", &format!("h{host}"), "cpu_load", TIME, TIME + 60), json!([1.0]));
@@ -87,8 +95,32 @@ fn while_loading_probes_are_answered_writes_wait_and_the_rest_is_refused() {
     let mut client = daemon.connect();
     for _ in 0..2 {
         let answer = client.request("GET", "/ping", &[], b"").unwrap();
-        assert!(answer.status == 204 && !answer.closes(), "connections stay open from now on");
+        assert!(answer.status == 204 && !answer.closes());
     }
+}
+
+#[test]
+fn connections_beyond_the_share_of_the_first_core_end_with_an_answer() {
+    let (backend, backend_port) = SilentBackend::start();
+    let daemon = Daemon::start_early(|config| {
+        config["metric-store"]["cores"] = json!(2);
+        config["main"]["max-connections"] = json!(20);
+        config["main"]["backend-url"] = json!(format!("http://127.0.0.1:{backend_port}"));
+    });
+    let mut clients: Vec<_> = (0..18).map(|_| daemon.connect()).collect();
+    for client in &mut clients {
+        let answer = client.request("GET", "/ping", &[], b"").unwrap();
+        assert!(answer.status == 204 && !answer.closes(), "all of them have room while there is one core");
+    }
+    backend.answer();
+    assert!(eventually(Duration::from_secs(20), || daemon.log().contains("cores are running")));
+    let closed = clients
+        .iter_mut()
+        .filter_map(|client| client.request("GET", "/ready", &[], b"").ok())
+        .filter(|answer| answer.closes())
+        .count();
+    assert!(closed >= 8, "10 stay at most: {closed}");
+    assert!(closed < 18, "those that are not too many stay");
 }
 
 #[test]

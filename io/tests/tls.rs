@@ -149,6 +149,36 @@ fn curl_and_python_are_understood() {
 }
 
 #[test]
+fn a_p_521_key_serves_who_can_check_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (cert, key) = (directory.path().join("c.pem"), directory.path().join("k.pem"));
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    let made = run("openssl", &["ecparam", "-name", "secp521r1", "-genkey", "-noout", "-out", key], "");
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+    let of_key = ["req", "-x509", "-new", "-key", key, "-out", cert, "-days", "3"];
+    assert!(run("openssl", &[&of_key[..], &name].concat(), "").status.success());
+    let daemon = Daemon::start_with(|config| {
+        config["main"]["https-cert-file"] = json!(cert);
+        config["main"]["https-key-file"] = json!(key);
+    });
+    let address = format!("localhost:{}", daemon.port());
+    for version in ["-tls1_2", "-tls1_3"] {
+        let arguments = ["s_client", "-connect", &address, version, "-CAfile", cert, "-verify_return_error"];
+        let output = run("openssl", &arguments, "GET /ping HTTP/1.0\r\n\r\n");
+        assert!(
+            text(&output.stdout).contains("Verify return code: 0 (ok)"),
+            "{version}: {}",
+            text(&output.stdout)
+        );
+    }
+    let url = format!("https://{address}/api/write");
+    let output =
+        run("curl", &["-sS", "--fail-with-body", "--cacert", cert, "--data-binary", "@-", &url], LINE);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
 fn old_versions_are_refused() {
     let site = Site::start(|_| {});
     let address = format!("127.0.0.1:{}", site.daemon.port());

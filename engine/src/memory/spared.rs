@@ -5,7 +5,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
 use crate::limits;
+
+/// Hosts by cluster, as JSON: Go writes an empty list or map as `null`.
+type Clusters = Option<BTreeMap<String, Option<BTreeSet<String>>>>;
+
+/// What cc-backend answers.
+#[derive(Deserialize)]
+struct UsedNodes {
+    #[serde(rename = "usedNodes")]
+    clusters: Clusters,
+}
 
 /// Hosts by cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,12 +34,13 @@ pub enum SparedError {
         bytes: usize,
     },
     /// It is something else.
-    #[error("the answer is not of the form {{\"cluster\":[\"host\",…]}}: {0}")]
+    #[error("the answer is not of the form {{\"usedNodes\":{{\"cluster\":[\"host\",…]}}}}: {0}")]
     Json(#[from] serde_json::Error),
 }
 
 impl Spared {
-    /// Reads `{"cluster":["host",…]}`. A `null`, as Go writes empty lists, is one without entries.
+    /// Reads `{"usedNodes":{"cluster":["host",…]}}`, as cc-backend sends it, or the bare map within. A `null` is a list or map
+    /// without entries.
     ///
     /// # Errors
     /// [`SparedError`].
@@ -34,7 +48,13 @@ impl Spared {
         if bytes.len() > limits::SPARED_BYTES_MAX {
             return Err(SparedError::TooLong { bytes: bytes.len() });
         }
-        let clusters: Option<BTreeMap<String, Option<BTreeSet<String>>>> = serde_json::from_slice(bytes)?;
+        // First which form it is, so that an error is about that form.
+        let keys: Option<BTreeMap<String, IgnoredAny>> = serde_json::from_slice(bytes)?;
+        let clusters: Clusters = if keys.is_some_and(|keys| keys.contains_key("usedNodes")) {
+            serde_json::from_slice::<UsedNodes>(bytes)?.clusters
+        } else {
+            serde_json::from_slice(bytes)?
+        };
         let clusters = clusters.unwrap_or_default().into_iter();
         Ok(Self(clusters.map(|(cluster, hosts)| (cluster, hosts.unwrap_or_default())).collect()))
     }
@@ -42,7 +62,9 @@ impl Spared {
     /// What [`decode`](Self::decode) reads.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(&self.0).expect("names can be written")
+        // In the form that is unambiguous whatever a cluster is called.
+        let answer = BTreeMap::from([("usedNodes", &self.0)]);
+        serde_json::to_vec(&answer).expect("names can be written")
     }
 
     /// Whether a host is spared.
@@ -81,8 +103,44 @@ mod tests {
     }
 
     #[test]
+    fn the_answer_of_cc_backend_is_the_same_list_in_a_wrapper() {
+        for (wrapped, bare) in [
+            (r#"{"usedNodes":{"fritz":["f1","f2"],"alex":null}}"#, r#"{"fritz":["f1","f2"],"alex":null}"#),
+            (r#"{"usedNodes":{}}"#, "{}"),
+            (r#"{"usedNodes":null}"#, "null"),
+            (r#"{"total":7,"usedNodes":{"c":["h"]},"note":"later versions may add keys"}"#, r#"{"c":["h"]}"#),
+            // As Go writes it: HTML is escaped, a newline ends it.
+            ("{\"usedNodes\":{\"a\\u0026b\":[\"h\"]}}\n", "{\"a&b\":[\"h\"]}"),
+        ] {
+            let wrapped = Spared::decode(wrapped.as_bytes()).unwrap();
+            assert_eq!(wrapped, Spared::decode(bare.as_bytes()).unwrap(), "{bare}");
+            assert_eq!(Spared::decode(&wrapped.encode()).unwrap(), wrapped);
+        }
+        let strange = Spared::decode(br#"{"usedNodes":{"usedNodes":["h"]}}"#).unwrap();
+        assert!(strange.contains("usedNodes", "h"));
+        assert_eq!(Spared::decode(&strange.encode()).unwrap(), strange);
+    }
+
+    #[test]
     fn what_is_no_list_is_refused() {
-        for text in ["", "[]", "{", "\"x\"", "{\"c\":\"h\"}", "{\"c\":[1]}", "<html>", "{} {}"] {
+        for text in [
+            "",
+            "[]",
+            "{",
+            "\"x\"",
+            "{\"c\":\"h\"}",
+            "{\"c\":[1]}",
+            "<html>",
+            "{} {}",
+            "{\"usedNodes\":[\"h\"]}",
+            "{\"usedNodes\":{\"c\":\"h\"}}",
+            "{\"usedNodes\":{\"c\":[1]}}",
+            "{\"usedNodes\":\"\"}",
+            "{\"usedNodes\":{},\"usedNodes\":{}}",
+            "[{\"c\":[\"h\"]}]",
+            // As cc-backend says what is wrong.
+            "{\"error\":\"token is expired\",\"status\":\"Unauthorized\"}",
+        ] {
             assert!(matches!(Spared::decode(text.as_bytes()), Err(SparedError::Json(_))), "{text}");
         }
         let long = vec![b' '; limits::SPARED_BYTES_MAX + 1];

@@ -145,6 +145,12 @@ impl Ingest {
         counts.first_bad.clone().map(|first| (counts.bad, first))
     }
 
+    /// The same, for a caller that warns of them itself; they are still counted.
+    pub fn take_bad_lines(&mut self) -> Option<(u64, LineError)> {
+        let first = self.stream.counts.first_bad.take()?;
+        Some((self.stream.counts.bad, first))
+    }
+
     fn take(&mut self, replies: Vec<(usize, Reply)>) {
         for (_, reply) in replies {
             match reply {

@@ -173,6 +173,12 @@ impl ConnectionTable {
         self.connections_max.set(connections_max);
     }
 
+    /// Whether more are open than are taken in.
+    #[must_use]
+    pub fn is_beyond_max(&self) -> bool {
+        self.open() > self.connections_max.get()
+    }
+
     /// Connections open now.
     #[must_use]
     pub fn open(&self) -> usize {

@@ -23,6 +23,7 @@ use hyper::{
 };
 
 use super::connections::{CloseSignal, ConnectionHandle, Stall};
+use super::path::cleaned_uri;
 use super::transport::Transport;
 use crate::runtime::{StopFlag, sleep};
 
@@ -44,7 +45,7 @@ pub trait Service: 'static {
     /// The body of an answer.
     type Body: Body<Data = Bytes, Error = Infallible> + 'static;
 
-    /// Answers one request. Called once the head is complete; the body arrives as it is read, and reading stops
+    /// Answers one request. Called once the head is complete, with a [clean path](super::path); the body arrives as it is read, and reading stops
     /// (back-pressure) when it is not. A body that is dropped unread ends the connection after the answer, unless its rest
     /// has already arrived. A panic ends the process.
     fn call(
@@ -85,8 +86,11 @@ pub async fn serve<T: Transport, S: Service>(
     let answer = {
         let asking = activity.clone();
         let (connection, unread, limits) = (connection.clone(), unread.clone(), limits.clone());
-        service_fn(move |request: Request<Incoming>| {
+        service_fn(move |mut request: Request<Incoming>| {
             connection.head_complete();
+            if let Some(uri) = cleaned_uri(request.uri()) {
+                *request.uri_mut() = uri;
+            }
             let has_body = !request.body().is_end_stream();
             unread.set(has_body);
             if has_body && limits.body_bytes_per_second_min > 0 {

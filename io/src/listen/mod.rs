@@ -4,6 +4,7 @@ pub mod connections;
 pub mod http;
 pub mod nats;
 pub mod newcomer;
+pub mod path;
 pub mod placement;
 pub mod tcp;
 pub mod tls;

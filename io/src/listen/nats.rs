@@ -4,7 +4,7 @@
 //! needs tokio, so it has a thread with tokio's single-threaded runtime; a message crosses to a core once, as a whole,
 //! through a flume channel, whose wakes reach both worlds (DESIGN, known traps).
 //!
-//! - [`connect`]: how to reach the broker, and again; [`link`]: what is told about the connection.
+//! - [`address`]: where the broker is; [`connect`]: how to reach the broker, and again; [`link`]: what is told about the connection.
 //! - [`receive`]: plain subscriptions; [`pull`]: JetStream; both hand over through [`dispatch`].
 //! - [`feed`]: the core's side, and what it reports back: only what is stored is acknowledged.
 //!
@@ -12,6 +12,7 @@
 //! plain subscription that finds the budget empty loses the message, which is counted and warned of: NATS has no way to
 //! ask the broker to wait. JetStream has: nothing is pulled until there is room.
 
+mod address;
 pub mod connect;
 mod dispatch;
 pub mod feed;

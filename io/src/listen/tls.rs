@@ -1,9 +1,10 @@
 //! TLS in front of HTTP and raw TCP (SPEC section 3): the configuration of the process, the handshakes of a core.
 //!
 //! Before it: an accepted socket. After it: a [`TlsStream`], which both protocols take for a connection like any other. The
-//! library is rustls with ring; TLS 1.2 and newer.
+//! library is rustls with ring, beside which stands P-521 ([`keys`]); TLS 1.2 and newer.
 
 mod certificates;
+mod keys;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use crate::runtime::{Stream, now_ms};
 use crate::telemetry::{RateLimit, WARN_INTERVAL};
 
 pub use certificates::{CertificateError, Certificates};
+pub use keys::KeyError;
 pub use stream::TlsStream;
 
 /// From the first byte to the end of the handshake, and how long a client may be silent within.

@@ -191,6 +191,10 @@ fn socket(addr: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     // Ours or a predecessor's connections in TIME_WAIT must not keep a restart waiting.
     socket.set_reuse_address(true)?;
+    // All addresses are those of both families, whatever the system's default (net.ipv6.bindv6only).
+    if addr.is_ipv6() && addr.ip().is_unspecified() {
+        socket.set_only_v6(false)?;
+    }
     Ok(socket)
 }
 

@@ -69,10 +69,11 @@ impl Stream {
         &self.activity
     }
 
-    /// The other end's address, if it is still connected.
+    /// The other end's address, if it is still connected; of IPv4 as such, also on a socket for both families.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
-        self.socket.peer_addr().ok()
+        let peer = self.socket.peer_addr().ok()?;
+        Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
     }
 
     /// The first bytes that can be read, as soon as there are any, at most `bytes_max`; none at the end of the peer's stream.

@@ -46,7 +46,7 @@ pub enum AddressError {
 }
 
 /// Splits `host:port` and checks its form, without asking a name server. An empty host stands for
-/// all interfaces; brackets are taken off.
+/// all addresses; brackets are taken off.
 ///
 /// # Errors
 /// All of [`AddressError`] but the two about names.
@@ -70,17 +70,17 @@ pub(super) fn split(addr: &str) -> Result<(&str, u16), AddressError> {
     }
 }
 
-/// The socket addresses `addr` may mean, the preferred one first: **listen on the first that can be
-/// bound**, not on all.
+/// The socket addresses `addr` may mean, the preferred one first: **listen on the first that this machine
+/// has**, not on all.
 ///
-/// `:8082` means all interfaces, IPv6 and IPv4 at once, and IPv4 alone where the kernel has no IPv6.
-/// Names prefer IPv4, as the reference does. Blocks while a name is looked up.
+/// `:8082`, `0.0.0.0:8082` and `[::]:8082` mean all addresses, IPv6 and IPv4 at once, as for the reference, and IPv4
+/// alone where the kernel has no IPv6. Names prefer IPv4, as the reference does. Blocks while a name is looked up.
 ///
 /// # Errors
 /// See [`AddressError`].
 pub fn resolve(addr: &str) -> Result<Vec<SocketAddr>, AddressError> {
     let (host, port) = split(addr)?;
-    if host.is_empty() {
+    if host.is_empty() || host.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified()) {
         let all: [IpAddr; 2] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
         return Ok(all.map(|ip| SocketAddr::new(ip, port)).to_vec());
     }
@@ -103,10 +103,11 @@ mod tests {
     fn resolves_every_form() {
         for (addr, expected) in [
             ("127.0.0.1:8082", vec!["127.0.0.1:8082"]),
-            ("0.0.0.0:0", vec!["0.0.0.0:0"]),
+            ("0.0.0.0:0", vec!["[::]:0", "0.0.0.0:0"]),
             (":8082", vec!["[::]:8082", "0.0.0.0:8082"]),
             ("[::1]:8082", vec!["[::1]:8082"]),
-            ("[::]:65535", vec!["[::]:65535"]),
+            ("[::]:65535", vec!["[::]:65535", "0.0.0.0:65535"]),
+            ("[0:0::0]:1", vec!["[::]:1", "0.0.0.0:1"]),
         ] {
             let expected: Vec<SocketAddr> = expected.iter().map(|text| text.parse().unwrap()).collect();
             assert_eq!(resolve(addr).unwrap(), expected, "{addr}");

@@ -4,6 +4,10 @@
 
 use std::time::Duration;
 
+/// Sections that are not known and named in the log; further ones are passed over without a word.
+pub const UNKNOWN_SECTIONS_MAX: usize = 16;
+/// Largest file with a secret; a token has some hundred bytes.
+pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
 /// Where the configuration is looked for when no `-config` is given.
 pub const CONFIG_PATH_DEFAULT: &str = "./config.json";
 /// Largest configuration or section file; a real one has some kilobytes.

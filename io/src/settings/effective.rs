@@ -8,6 +8,7 @@ use engine::config::Aggregation;
 use engine::durable::commit::WalSync;
 use serde_json::{Map, Value, json};
 
+use super::secret::without_user;
 use super::{Cleanup, DebugOptions, FileFormat, Main, MetricStore, Nats, Secret, Settings};
 
 /// Stands where a secret is.
@@ -47,7 +48,7 @@ fn main(main: &Main) -> Value {
         "https-key-file": main.https_key_file,
         "user": main.user,
         "group": main.group,
-        "backend-url": main.backend_url,
+        "backend-url": main.backend_url.as_deref().map(without_user),
         "backend-token": hidden(main.backend_token.as_ref()),
         "jwt-public-key": main.jwt_public_key.as_ref().map(super::JwtKey::to_base64),
         "jwt-require-exp": main.jwt_require_exp,
@@ -114,8 +115,8 @@ fn store(store: &MetricStore) -> Value {
 
 fn nats(nats: &Nats) -> Value {
     json!({
-        "address": nats.address,
-        "username": nats.username,
+        "address": without_user(&nats.address),
+        "username": hidden(nats.username.as_ref()),
         "password": hidden(nats.password.as_ref()),
         "creds-file-path": nats.creds_file_path,
         "nkey-seed-file": nats.nkey_seed_file,

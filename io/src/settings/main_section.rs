@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::bounds;
+use super::environment::{BACKEND_TOKEN, Environment};
 use super::jwt_key::JwtKey;
 use super::object::{Findings, Object};
 use super::problem::Problem;
@@ -107,8 +108,9 @@ impl Main {
     }
 
     /// Reads the section; keeps the default of every key that is absent or wrong.
-    pub(super) fn read(value: Option<&Value>, findings: &Findings) -> Self {
+    pub(super) fn read(value: Option<&Value>, environment: Environment<'_>, findings: &Findings) -> Self {
         let mut main = Self::new(bounds::ADDR_DEFAULT);
+        main.backend_token = environment.secret(BACKEND_TOKEN, findings);
         let Some(value) = value else { return main };
         let Some(object) = Object::new("main".to_owned(), value, KEYS, findings) else { return main };
         let path = |key| object.text(key).map(PathBuf::from);
@@ -126,7 +128,8 @@ impl Main {
         main.user = text("user");
         main.group = text("group");
         main.backend_url = text("backend-url");
-        main.backend_token = object.secret("backend-token");
+        let in_file = object.secret("backend-token");
+        main.backend_token = main.backend_token.or(in_file);
         main.jwt_public_key = read_key(&object);
         main.jwt_require_exp = object.boolean("jwt-require-exp").unwrap_or(false);
         main.debug = DebugOptions::read(&object);

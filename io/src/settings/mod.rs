@@ -7,6 +7,7 @@ mod address;
 pub mod bounds;
 mod duration;
 mod effective;
+mod environment;
 mod jwt_key;
 mod main_section;
 mod metrics_section;
@@ -24,6 +25,8 @@ mod suggest;
 mod tests;
 mod wal_options;
 
+use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,11 +38,12 @@ pub use jwt_key::JwtKey;
 pub use main_section::{DebugOptions, Main};
 pub use nats_section::Nats;
 pub use problem::{Problem, SettingsError};
-pub use secret::Secret;
+pub use secret::{Secret, without_user};
 pub use store_section::{Checkpoints, Cleanup, FileFormat, MetricStore};
 pub use subscription::{JetStream, Subscription};
 pub use wal_options::Wal;
 
+use environment::Environment;
 use object::Findings;
 use sections::Sections;
 
@@ -86,14 +90,34 @@ impl Settings {
     /// # Errors
     /// See [`SettingsError`]. All problems of an otherwise readable file are reported at once.
     pub fn from_json(bytes: &[u8], path: &Path) -> Result<Self, SettingsError> {
+        Self::from_json_and(&|name| env::var_os(name), bytes, path)
+    }
+
+    /// The same, with secrets from these variables of the environment.
+    fn from_json_and(
+        variable: &dyn Fn(&str) -> Option<OsString>,
+        bytes: &[u8],
+        path: &Path,
+    ) -> Result<Self, SettingsError> {
         let findings = Findings::default();
+        let environment = Environment::new(variable);
         let sections = Sections::read(bytes, path, &findings)?;
-        let main = Main::read(sections.main.as_ref(), &findings);
+        let main = Main::read(sections.main.as_ref(), environment, &findings);
         let metrics = metrics_section::read(sections.metrics.as_ref(), &findings);
         let metric_store =
             MetricStore::read(sections.metric_store.as_ref(), main.query_values_max, &findings);
-        let nats = Nats::read(sections.nats.as_ref(), &findings);
-        let (problems, notes) = findings.into_parts();
+        let nats = Nats::read(sections.nats.as_ref(), environment, &findings);
+        let (mut problems, mut notes) = findings.into_parts();
+        let unknown = |key: String| Problem::unknown_key(String::new(), key, sections::KEYS);
+        if problems.is_empty() {
+            let passed_over = |key| format!("a section is passed over: {}", unknown(key));
+            notes.extend(sections.unknown.into_iter().map(passed_over));
+        } else {
+            // One of them may be why a known one is missing.
+            let is_near =
+                |problem: &Problem| matches!(problem, Problem::UnknownKey { suggestion: Some(_), .. });
+            problems.extend(sections.unknown.into_iter().map(unknown).filter(is_near));
+        }
         match (metrics, metric_store) {
             (Some(metrics), Some(metric_store)) if problems.is_empty() => Ok(Self {
                 main,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::bounds;
+use super::environment::{Environment, NATS_PASSWORD, NATS_USERNAME};
 use super::object::{Findings, Object};
 use super::secret::Secret;
 
@@ -25,8 +26,8 @@ const KEYS: &[&str] = &[
 pub struct Nats {
     /// URL of the server, or several with commas between them.
     pub address: String,
-    /// Name to log in with.
-    pub username: Option<String>,
+    /// Name to log in with; with some brokers it is as good as a password.
+    pub username: Option<Secret>,
     /// Password to log in with.
     pub password: Option<Secret>,
     /// File with credentials.
@@ -43,10 +44,16 @@ pub struct Nats {
 
 impl Nats {
     /// Reads the section; without an address there is no NATS.
-    pub(super) fn read(value: Option<&Value>, findings: &Findings) -> Option<Self> {
+    pub(super) fn read(
+        value: Option<&Value>,
+        environment: Environment<'_>,
+        findings: &Findings,
+    ) -> Option<Self> {
         let object = Object::new("nats".to_owned(), value?, KEYS, findings)?;
         let path = |key| object.text(key).map(PathBuf::from);
-        let (username, password) = (object.text("username").map(str::to_owned), object.secret("password"));
+        let (username, password) = (object.secret("username"), object.secret("password"));
+        let username = environment.secret(NATS_USERNAME, findings).or(username);
+        let password = environment.secret(NATS_PASSWORD, findings).or(password);
         let (creds_file_path, nkey_seed_file) = (path("creds-file-path"), path("nkey-seed-file"));
         let ca_file_path = path("ca-file-path");
         let (least, most) = (u64::from(bounds::NATS_HELD_BYTES_MIN), u64::from(bounds::NATS_HELD_BYTES_MAX));

@@ -59,12 +59,22 @@ impl<'a> Object<'a> {
             findings.problem(Problem::WrongType { path, expected: "an object", found: describe(value) });
             return None;
         };
-        for key in map.keys().filter(|key| !known.iter().any(|name| name.eq_ignore_ascii_case(key))) {
-            let suggestion = suggest::closest(key, known);
-            let key = shortened(key);
-            findings.problem(Problem::UnknownKey { path: path.clone(), key, known, suggestion });
+        let object = Self { path, map, findings };
+        for key in object.keys_beside(known) {
+            findings.problem(Problem::unknown_key(object.path.clone(), key, known));
         }
-        Some(Self { path, map, findings })
+        Some(object)
+    }
+
+    /// The file as an object, whatever keys it has: later versions of the reference add sections.
+    pub(super) fn top_level(value: &'a Value, findings: &'a Findings) -> Option<Self> {
+        value.as_object().map(|map| Self { path: String::new(), map, findings })
+    }
+
+    /// The keys that are not in `known`, shortened for messages.
+    pub(super) fn keys_beside(&self, known: &'static [&'static str]) -> impl Iterator<Item = String> {
+        let is_known = move |key: &str| known.iter().any(|name| name.eq_ignore_ascii_case(key));
+        self.map.keys().filter(move |key| !is_known(key)).map(|key| shortened(key))
     }
 
     /// The full path of a key of this object.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::object::{Findings, Object};
 use super::problem::Problem;
+use super::secret::without_user;
 
 /// Keys that only the old layout has at its top level.
 const OLD_KEYS: &[&str] = &[
@@ -38,7 +39,7 @@ const ARCHIVE_KEYS: &[&str] = &["interval", "directory", "delete-instead"];
 const HTTP_KEYS: &[&str] = &["address", "https-cert-file", "https-key-file"];
 const NATS_KEYS: &[&str] = &["address", "username", "password", "creds-file-path", "subscriptions"];
 /// Keys whose value no log line may show.
-const SECRETS: &[&str] = &["password"];
+const SECRETS: &[&str] = &["username", "password"];
 const HIDDEN: &str = "(as in the old file)";
 
 /// What a file's top level is.
@@ -173,9 +174,13 @@ fn without_secrets(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let shown = map.iter().map(|(key, value)| {
-                let value =
-                    if SECRETS.contains(&key.as_str()) { json!(HIDDEN) } else { without_secrets(value) };
-                (key.clone(), value)
+                let shown = match value.as_str() {
+                    Some(_) if SECRETS.contains(&key.as_str()) => json!(HIDDEN),
+                    // It may hold a password, too.
+                    Some(urls) if key == "address" => json!(without_user(urls)),
+                    _ => without_secrets(value),
+                };
+                (key.clone(), shown)
             });
             Value::Object(shown.collect())
         }

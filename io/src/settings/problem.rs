@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::address::AddressError;
 use super::duration::DurationError;
+use super::suggest;
 
 /// Why there are no [`Settings`](super::Settings).
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +141,14 @@ pub enum Problem {
         /// The key that names its file.
         file_key: &'static str,
     },
+    /// A variable of the environment that should bring a secret.
+    #[error("{variable}: {reason}")]
+    Environment {
+        /// The variable.
+        variable: String,
+        /// What is wrong with it, without what it holds.
+        reason: String,
+    },
     /// The metrics as a whole.
     #[error("metrics: {0}")]
     Metrics(#[from] engine::config::MetricsError),
@@ -153,6 +162,14 @@ pub enum Problem {
         /// Keys of the new one.
         new: String,
     },
+}
+
+impl Problem {
+    /// A key that is not in `known`.
+    pub(super) fn unknown_key(path: String, key: String, known: &'static [&'static str]) -> Self {
+        let suggestion = suggest::closest(&key, known);
+        Self::UnknownKey { path, key, known, suggestion }
+    }
 }
 
 fn one_line_each(problems: &[Problem]) -> String {

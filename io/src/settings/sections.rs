@@ -15,7 +15,7 @@ use super::old_layout::{Layout, modernize};
 use super::problem::{Problem, SettingsError};
 
 /// Every key of the top level. A section may be in a file of its own.
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "main",
     "main-file",
     "metrics",
@@ -33,6 +33,8 @@ pub(super) struct Sections {
     pub(super) metrics: Option<Value>,
     pub(super) metric_store: Option<Value>,
     pub(super) nats: Option<Value>,
+    /// Keys of the top level that nobody knows, some of them.
+    pub(super) unknown: Vec<String>,
 }
 
 impl Sections {
@@ -62,15 +64,13 @@ impl Sections {
                 &modern
             }
         };
-        // Reports unknown keys.
-        let Some(object) = Object::new(String::new(), root, KEYS, findings) else {
-            return Ok(Self::default());
-        };
+        let Some(object) = Object::top_level(root, findings) else { return Ok(Self::default()) };
         Ok(Self {
             main: section(&object, "main", "main-file")?,
             metrics: section(&object, "metrics", "metrics-file")?,
             metric_store: section(&object, "metric-store", "metric-store-file")?,
             nats: section(&object, "nats", "nats-file")?,
+            unknown: object.keys_beside(KEYS).take(bounds::UNKNOWN_SECTIONS_MAX).collect(),
         })
     }
 }

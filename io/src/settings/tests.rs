@@ -142,7 +142,7 @@ fn a_complete_file_is_kept_completely() {
     assert_eq!((store.series_max, store.full_range), (2000, true));
     assert_eq!(store.wal, Wal { directory: "/fast/wal".into(), sync: WalSync::Interval(HOUR / 3600) });
     let nats = settings.nats.as_ref().unwrap();
-    assert_eq!((&*nats.address, nats.username.as_deref()), ("nats://n:4222", Some("u")));
+    assert_eq!((&*nats.address, nats.username.as_ref().map(Secret::reveal)), ("nats://n:4222", Some("u")));
     assert_eq!(nats.password.as_ref().map(Secret::reveal), Some("p4ss"));
     assert_eq!(nats.creds_file_path.as_deref(), Some(Path::new("/creds")));
     assert_eq!(nats.ca_file_path.as_deref(), Some(Path::new("/ca")));
@@ -176,7 +176,9 @@ fn the_effective_configuration_says_the_same_in_full() {
         assert_eq!(again.main, settings.main);
         assert_eq!(again.metric_store, settings.metric_store);
         // But for secrets, which are not shown.
-        let nats = |settings: &Settings| settings.nats.clone().map(|nats| Nats { password: None, ..nats });
+        let nats = |settings: &Settings| {
+            settings.nats.clone().map(|nats| Nats { username: None, password: None, ..nats })
+        };
         assert_eq!(nats(&again), nats(&settings));
         let metrics = |settings: &Settings| {
             settings.metrics.iter().map(|(_, metric)| metric.clone()).collect::<Vec<_>>()
@@ -186,6 +188,70 @@ fn the_effective_configuration_says_the_same_in_full() {
     }
     let secrets = with("/main/backend-token", json!("s3cret"));
     assert!(!load(&secrets).unwrap().effective().to_string().contains("s3cret"));
+    for nats in [
+        json!({"address": "nats://n", "username": "s3cret", "password": "s3cret"}),
+        json!({"address": "nats://u:s3cret@n:1, tls://s3cret@m"}),
+    ] {
+        let shown = load(&with("/nats", nats)).unwrap().effective()["nats"].clone();
+        assert!(!shown.to_string().contains("s3cret"), "{shown}");
+        assert!(load(&with("/nats", shown)).is_ok());
+    }
+}
+
+#[test]
+fn secrets_come_from_the_environment_before_the_file() {
+    let mut config = with("/nats", json!({"address": "nats://n", "username": "file", "password": "file"}));
+    config["main"] = json!({"backend-token": "file"});
+    let secrets = |config: &Value, set: &[&str]| {
+        let variable = |name: &str| set.contains(&name).then(|| format!("value of {name}").into());
+        let settings =
+            Settings::from_json_and(&variable, config.to_string().as_bytes(), Path::new("config.json"));
+        let settings = settings.map_err(|error| error.to_string())?;
+        assert!(!settings.effective().to_string().contains("value of"), "none is shown");
+        let nats = settings.nats.unwrap();
+        let text =
+            |secret: Option<Secret>| secret.map_or_else(String::new, |secret| secret.reveal().to_owned());
+        Ok::<_, String>([nats.username, nats.password, settings.main.backend_token].map(text))
+    };
+    let all = ["CC_NATS_USERNAME", "CC_NATS_PASSWORD", "CC_BACKEND_TOKEN"];
+    assert_eq!(secrets(&config, &[]).unwrap(), ["file", "file", "file"]);
+    assert_eq!(secrets(&config, &all).unwrap(), all.map(|name| format!("value of {name}")));
+    assert_eq!(secrets(&config, &all[2..]).unwrap(), ["file", "file", "value of CC_BACKEND_TOKEN"]);
+    config["nats"] = json!({"address": "nats://n"});
+    config["main"] = Value::Null;
+    assert_eq!(secrets(&config, &all).unwrap(), all.map(|name| format!("value of {name}")));
+    for name in all {
+        let file = format!("{name}_FILE");
+        let error = secrets(&config, &[&*file]).unwrap_err();
+        assert!(error.contains(&format!("{file}: cannot use \"value of {file}\": No such file")), "{error}");
+    }
+}
+
+#[test]
+fn sections_nobody_knows_are_passed_over_with_a_note() {
+    for (key, value) in [
+        ("fleet", json!({"anything": [1, 2]})),
+        ("fleet-file", json!("/nowhere.json")),
+        ("archive2", json!("text")),
+        ("x", Value::Null),
+    ] {
+        let settings = load(&with(&format!("/{key}"), value)).unwrap();
+        let expected = format!("a section is passed over: unknown key {key:?}, known keys: main, ");
+        assert!(settings.notes.iter().any(|note| note.starts_with(&expected)), "{:?}", settings.notes);
+        assert!(settings.effective().get(key).is_none());
+    }
+    let mut many = minimal();
+    for number in 0..1000 {
+        many[format!("section {number}")] = json!({});
+    }
+    assert!(load(&many).unwrap().notes.len() <= 20);
+    let meant = load(&with("/metrcs", json!({}))).unwrap();
+    assert!(meant.notes.iter().any(|note| note.contains("did you mean \"metrics\"?")), "{:?}", meant.notes);
+    // What was meant is named where it is missing.
+    let error = load(&json!({"metrics": {}, "metric_store": {"retention-in-memory": "1h"}, "fleet": {}}))
+        .unwrap_err();
+    assert!(error.contains("retention-in-memory: missing"), "{error}");
+    assert!(error.contains("unknown key \"metric_store\"") && !error.contains("fleet"), "{error}");
 }
 
 #[test]
@@ -295,7 +361,6 @@ fn errors_name_the_key_and_what_to_do() {
         ("/metrics/cpu_load/freq", json!(1), "metrics.cpu_load: unknown key \"freq\""),
         ("/nats/max-held-bytes", json!(1000), "nats.max-held-bytes: expected a number from 1048576"),
         ("/nats/adress", json!("x"), "nats: unknown key \"adress\""),
-        ("/metrcs", json!({}), "unknown key \"metrcs\""),
         ("/metrcs", json!({}), "did you mean \"metrics\"?"),
         // Wrong types.
         ("/main", json!([]), "main: expected an object, found a list"),

@@ -33,7 +33,7 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_cc-metric-store");
 
 /// How long a daemon may take until it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// What a daemon logs once it listens; it closes connections with their first answer until it runs.
+/// What a daemon logs once it listens.
 const LISTENING: &str = "HTTP on ";
 /// What a daemon logs once everything is loaded.
 const RUNNING: &str = " cores are running";

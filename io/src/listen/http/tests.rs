@@ -73,6 +73,7 @@ impl Service for Testing {
             response
         };
         match request.uri().path() {
+            "/uri" => text(200, request.uri().to_string()),
             "/echo" => Response::new(Answer::Echo(request.into_body())),
             "/count" => {
                 let (mut body, mut bytes) = (request.into_body(), 0);

@@ -11,8 +11,9 @@ use std::{fs, io};
 use async_nats::rustls::crypto::{CryptoProvider, ring};
 use async_nats::{Client, ConnectError, ConnectOptions, ServerAddr};
 
+use super::address::{BrokerAddress, Login, addresses};
 use super::link::Link;
-use crate::settings::Nats;
+use crate::settings::{Nats, Secret};
 
 /// Longest pause between two attempts to connect.
 pub(super) const RETRY_INTERVAL_MAX: Duration = Duration::from_secs(2);
@@ -22,8 +23,6 @@ const RETRY_INTERVAL_MIN: Duration = Duration::from_millis(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time between two looks whether a silent broker is still there; the third that is not answered ends the connection.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
-/// Most addresses in `nats.address`.
-const ADDRESSES_MAX: usize = 64;
 /// Largest file with credentials; a real one has a kilobyte.
 const CREDENTIALS_BYTES_MAX: u64 = 64 * 1024;
 
@@ -35,16 +34,18 @@ pub enum ConfigurationError {
         "nats.address: {address:?} is not the address of a NATS server ({reason}); write it as in nats://host:4222 or tls://host:4222"
     )]
     Address {
-        /// The one of the list, without what could be a password.
+        /// As written, without users and passwords.
         address: String,
         /// What is wrong with it.
         reason: String,
     },
     /// Too many.
-    #[error("nats.address: {count} addresses, at most {ADDRESSES_MAX} are tried")]
+    #[error("nats.address: {count} addresses, at most {count_max} are tried")]
     Addresses {
         /// How many there are.
         count: usize,
+        /// The bound.
+        count_max: usize,
     },
     /// A file that is missing, unreadable or something else.
     #[error("nats.{key}: cannot use {path:?}: {source}")]
@@ -70,7 +71,7 @@ pub(super) struct Broker {
 
 #[derive(Default)]
 struct Identity {
-    user: Option<(String, String)>,
+    login: Option<Login>,
     credentials: Option<String>,
     nkey_seed: Option<String>,
 }
@@ -85,15 +86,12 @@ impl Broker {
     /// Reads the addresses and the files of the section.
     pub(super) fn new(nats: &Nats) -> Result<Self, ConfigurationError> {
         let addresses = addresses(&nats.address)?;
+        let in_url = addresses.iter().find_map(|address| address.login.clone());
+        let addresses: Vec<_> = addresses.into_iter().map(|BrokerAddress { server, .. }| server).collect();
         let shown: Vec<_> = addresses.iter().map(shown).collect();
-        // As in a URL: nats://user:password@host.
-        let in_url = addresses.iter().find_map(|address| {
-            address
-                .username()
-                .map(|user| (user.to_owned(), address.password().unwrap_or_default().to_owned()))
-        });
-        let password = || nats.password.as_ref().map_or("", |password| password.reveal()).to_owned();
-        let user = nats.username.clone().map(|user| (user, password())).or(in_url);
+        let password = || nats.password.clone().unwrap_or_else(|| Secret::new(String::new()));
+        let in_section = nats.username.clone().map(|user| Login::Password { user, password: password() });
+        let login = in_section.or(in_url);
         let credentials = read("creds-file-path", nats.creds_file_path.as_deref())?;
         if let (Some(text), Some(path)) = (&credentials, &nats.creds_file_path) {
             ConnectOptions::with_credentials(text).map_err(|source| ConfigurationError::File {
@@ -106,7 +104,7 @@ impl Broker {
             read("nkey-seed-file", nats.nkey_seed_file.as_deref())?.map(|seed| seed.trim().to_owned());
         // Only whether it can be read: the client reads it at every attempt.
         read("ca-file-path", nats.ca_file_path.as_deref())?;
-        let options = Identity { user, credentials, nkey_seed };
+        let options = Identity { login, credentials, nkey_seed };
         Ok(Self { addresses, shown: shown.join(", "), options, ca_file: nats.ca_file_path.clone() })
     }
 
@@ -131,9 +129,13 @@ impl Broker {
             .connection_timeout(CONNECT_TIMEOUT)
             .ping_interval(PING_INTERVAL)
             .event_callback(on_event);
-        if let Some((user, password)) = &self.options.user {
-            options = options.user_and_password(user.clone(), password.clone());
-        }
+        options = match &self.options.login {
+            Some(Login::Password { user, password }) => {
+                options.user_and_password(user.reveal().to_owned(), password.reveal().to_owned())
+            }
+            Some(Login::Token(token)) => options.token(token.reveal().to_owned()),
+            None => options,
+        };
         if let Some(credentials) = &self.options.credentials {
             options = options.credentials(credentials).expect("they were checked at the start");
         }
@@ -152,34 +154,6 @@ fn pause(attempt: usize) -> Duration {
     let doublings = u32::try_from(attempt.saturating_sub(2)).unwrap_or(u32::MAX);
     let pause = RETRY_INTERVAL_MIN.saturating_mul(2u32.saturating_pow(doublings));
     if attempt <= 1 { Duration::ZERO } else { pause.min(RETRY_INTERVAL_MAX) }
-}
-
-fn addresses(text: &str) -> Result<Vec<ServerAddr>, ConfigurationError> {
-    let list: Vec<&str> = text.split(',').map(str::trim).filter(|address| !address.is_empty()).collect();
-    if list.len() > ADDRESSES_MAX {
-        return Err(ConfigurationError::Addresses { count: list.len() });
-    }
-    if list.is_empty() {
-        return Err(refused(text, "it is empty"));
-    }
-    list.into_iter().map(address).collect()
-}
-
-fn address(text: &str) -> Result<ServerAddr, ConfigurationError> {
-    let address: ServerAddr = text.parse().map_err(|error: io::Error| refused(text, &error.to_string()))?;
-    if address.is_websocket() {
-        return Err(refused(text, "WebSockets are not supported"));
-    }
-    if address.host().is_empty() {
-        return Err(refused(text, "it names no host"));
-    }
-    Ok(address)
-}
-
-fn refused(address: &str, reason: &str) -> ConfigurationError {
-    // What stands before an @ may be a password.
-    let address = address.rsplit('@').next().unwrap_or_default().to_owned();
-    ConfigurationError::Address { address, reason: reason.to_owned() }
 }
 
 fn shown(address: &ServerAddr) -> String {
@@ -201,7 +175,6 @@ fn read(key: &'static str, path: Option<&Path>) -> Result<Option<String>, Config
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Secret;
 
     fn section(address: &str) -> Nats {
         Nats {
@@ -238,11 +211,12 @@ mod tests {
     #[test]
     fn the_section_counts_before_the_url() {
         let mut nats = section("nats://u:p@a:1");
-        let user = |nats: &Nats| Broker::new(nats).unwrap().options.user.unwrap();
-        assert_eq!(user(&nats), ("u".to_owned(), "p".to_owned()));
-        nats.username = Some("v".to_owned());
-        nats.password = Some(Secret::new("q".to_owned()));
-        assert_eq!(user(&nats), ("v".to_owned(), "q".to_owned()));
+        let login = |nats: &Nats| Broker::new(nats).unwrap().options.login.unwrap();
+        let secret = |text: &str| Secret::new(text.to_owned());
+        assert_eq!(login(&nats), Login::Password { user: secret("u"), password: secret("p") });
+        nats.username = Some(secret("v"));
+        nats.password = Some(secret("q"));
+        assert_eq!(login(&nats), Login::Password { user: secret("v"), password: secret("q") });
     }
 
     #[test]

@@ -9,7 +9,6 @@ use std::rc::Rc;
 use async_nats::Subject;
 use bytes::Bytes;
 use engine::line::decode::BadLine;
-use engine::line::error::LineError;
 
 use super::dispatch::Handed;
 use crate::core::Core;
@@ -90,12 +89,14 @@ struct Decoded {
 async fn decode(core: Rc<Core>, messages: flume::Receiver<Handed>, decoded: flume::Sender<Decoded>) {
     let bad_line = RateLimit::new(WARN_INTERVAL);
     while let Ok(message) = messages.recv_async().await {
-        let mut ingest = Ingest::new(&core, &message.cluster, BadLine::Stop);
-        if let Err(error) = lines(&mut ingest, &message.payload).await
+        // Nobody is told, and nothing comes again: a bad line costs only itself.
+        let mut ingest = Ingest::new(&core, &message.cluster, BadLine::Skip);
+        lines(&mut ingest, &message.payload).await;
+        if let Some((lines, first)) = ingest.take_bad_lines()
             && let Some(more) = bad_line.allow(now_ms())
         {
             tracing::warn!(
-                "NATS: message on {}: {error}; the lines before are kept, the others dropped ({more} such warnings suppressed)",
+                "NATS: message on {}: {lines} bad lines skipped, the first: {first} ({more} such warnings suppressed)",
                 message.subject
             );
         }
@@ -106,11 +107,11 @@ async fn decode(core: Rc<Core>, messages: flume::Receiver<Handed>, decoded: flum
     }
 }
 
-async fn lines(ingest: &mut Ingest, payload: &Bytes) -> Result<(), LineError> {
+async fn lines(ingest: &mut Ingest, payload: &Bytes) {
     for chunk in payload.chunks(CHUNK_BYTES) {
-        ingest.push(chunk).await?;
+        let Ok(()) = ingest.push(chunk).await else { unreachable!("bad lines of a message are skipped") };
     }
-    ingest.end_of_stream()
+    let Ok(()) = ingest.end_of_stream() else { unreachable!("bad lines of a message are skipped") };
 }
 
 async fn store(waiting: flume::Receiver<Decoded>, outcomes: flume::Sender<Outcome>) {

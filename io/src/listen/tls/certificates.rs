@@ -1,17 +1,21 @@
 //! Certificate chain and key: read at the start and again on SIGHUP.
 //!
-//! Before it: two PEM files. After it: rustls, which asks for the current pair at every handshake.
+//! Before it: two PEM files, of which the second may hold [keys] of any kind. After it: rustls, which asks for the current pair at every handshake.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use memchr::memmem;
+use rustls::InconsistentKeys;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+
+use super::keys::{self, KeyError};
 
 /// Largest file that is read.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -41,9 +45,22 @@ pub enum CertificateError {
         /// What the parser said.
         source: pem::Error,
     },
-    /// The two do not belong together, or are of a kind that is not supported.
-    #[error("main.https-cert-file and main.https-key-file do not make a pair: {0}")]
-    Pair(#[from] rustls::Error),
+    /// A key that cannot be used.
+    #[error("main.https-key-file: {path:?}: {source}")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: KeyError,
+    },
+    /// The two do not belong together.
+    #[error(
+        "main.https-key-file is not the key of the first certificate in main.https-cert-file; a chain begins with the server's own"
+    )]
+    Mismatch,
+    /// The certificate is not understood.
+    #[error("main.https-cert-file cannot be used: {0}")]
+    Certificate(#[from] rustls::Error),
 }
 
 /// The current pair, and where it comes from.
@@ -103,13 +120,34 @@ fn read_pair(
         return Err(failed("certificate")(pem::Error::NoItemsFound));
     }
     let text = read(key_key, key_file)?;
-    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|source| CertificateError::Pem {
-        key: key_key,
-        path: key_file.to_owned(),
-        what: "private key",
-        source,
+    let of_key = |source| CertificateError::Key { path: key_file.to_owned(), source };
+    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|source| {
+        if is_encrypted(&text) {
+            return of_key(KeyError::Encrypted);
+        }
+        CertificateError::Pem { key: key_key, path: key_file.to_owned(), what: "private key", source }
     })?;
-    Ok(CertifiedKey::from_der(chain, key, provider)?)
+    let pair = CertifiedKey::new(chain, keys::signing_key(key, provider).map_err(of_key)?);
+    match pair.keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
+        Err(rustls::Error::InconsistentKeys(_)) => Err(CertificateError::Mismatch),
+        Err(_) if holds_public_key(&pair) => Ok(pair),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the first certificate is that of the key, though the library does not understand it, such as one of X.509 version 1.
+/// Whether to trust it is for the clients to say.
+fn holds_public_key(pair: &CertifiedKey) -> bool {
+    let key = pair.key.public_key();
+    key.is_some_and(|key| pair.cert.iter().take(1).any(|cert| memmem::find(cert, &key).is_some()))
+}
+
+/// Whether a PEM file holds a key that needs a password.
+fn is_encrypted(text: &[u8]) -> bool {
+    [&b"-----BEGIN ENCRYPTED PRIVATE KEY-----"[..], b"Proc-Type: 4,ENCRYPTED"]
+        .iter()
+        .any(|mark| memmem::find(text, mark).is_some())
 }
 
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, CertificateError> {
@@ -119,5 +157,11 @@ fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, CertificateError> {
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(failed(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes"))));
     }
-    Ok(text)
+    Ok(tidied(&text))
+}
+
+/// A PEM file as the parser wants it: without the byte order mark and the blanks around lines that some editors leave.
+fn tidied(text: &[u8]) -> Vec<u8> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    text.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii).collect::<Vec<_>>().join(&b'\n')
 }

@@ -48,7 +48,7 @@ fn an_old_file_means_what_it_meant() {
         store.nats_subscriptions.iter().map(|entry| (&*entry.subject, entry.cluster.as_deref())).collect();
     assert_eq!(subscriptions, [("s", Some("fritz")), ("t", None)]);
     let nats = settings.nats.as_ref().unwrap();
-    assert_eq!((&*nats.address, nats.username.as_deref()), ("nats://n:4222", Some("u")));
+    assert_eq!((&*nats.address, nats.username.as_ref().map(Secret::reveal)), ("nats://n:4222", Some("u")));
     assert_eq!(nats.password.as_ref().map(Secret::reveal), Some("p4ss"));
     assert_eq!(nats.creds_file_path.as_deref(), Some(Path::new("/creds")));
 }

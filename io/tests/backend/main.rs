@@ -1,88 +1,31 @@
 //! Retention with a backend (SPEC section 6): what it spares stays in memory and on disk, also over a restart; without its answer
 //! nothing goes.
 
+mod cc_backend;
+#[path = "../daemon/mod.rs"]
 mod daemon;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use cc_backend::CcBackend;
 use daemon::{Daemon, eventually, now, run};
 use engine::checkpoint::{SnapshotEncoder, SnapshotSink};
+use rustls::ServerConfig;
 use rustls::pki_types::PrivatePkcs8KeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
+/// Of cc-backend's API user.
+const TOKEN: &str = "hidden-token";
 const HOUR: i64 = 3600;
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A backend that says what it is told to, and remembers what it was asked. It ends with the test process.
-#[derive(Clone)]
-struct Backend {
-    port: u16,
-    /// Status and body.
-    answer: Arc<Mutex<(u16, String)>>,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Backend {
-    fn start(answer: &Value) -> Self {
-        Self::start_with(answer, None)
-    }
-
-    fn start_with(answer: &Value, tls: Option<Arc<ServerConfig>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let port = listener.local_addr().expect("it is bound").port();
-        let backend =
-            Self { port, answer: Arc::new(Mutex::new((200, answer.to_string()))), asked: Arc::default() };
-        let serving = backend.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (serving, tls) = (serving.clone(), tls.clone());
-                thread::spawn(move || match tls {
-                    None => serving.serve(stream),
-                    Some(tls) => {
-                        let connection = ServerConnection::new(tls).expect("the configuration is sound");
-                        serving.serve(StreamOwned::new(connection, stream));
-                    }
-                });
-            }
-        });
-        backend
-    }
-
-    /// Answers one request.
-    fn serve(&self, stream: impl Read + Write) {
-        let mut reader = BufReader::new(stream);
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            // A client that does not trust us leaves.
-            let Ok(1..) = reader.read_line(&mut head) else { return };
-        }
-        self.asked.lock().expect("nobody panics with it").push(head);
-        let (status, body) = self.answer.lock().expect("nobody panics with it").clone();
-        let length = body.len();
-        let answer =
-            format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
-        let mut stream = reader.into_inner();
-        let _ = stream.write_all(answer.as_bytes()).and_then(|()| stream.flush());
-    }
-
-    fn say(&self, status: u16, body: &str) {
-        *self.answer.lock().expect("nobody panics with it") = (status, body.to_owned());
-    }
-
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().expect("nobody panics with it").clone()
-    }
-}
-
 fn url(port: u16) -> Value {
-    json!(format!("http://127.0.0.1:{port}"))
+    // As people write it; the answer comes from the same place.
+    json!(format!("http://127.0.0.1:{port}/"))
 }
 
 /// A port that refuses connections.
@@ -118,7 +61,7 @@ fn snapshots(root: &Path, host: &str) -> usize {
 fn daemon_of_two_hosts(port: u16) -> (Daemon, i64) {
     let daemon = Daemon::start_with(|config| {
         config["main"]["backend-url"] = url(port);
-        config["main"]["backend-token"] = json!("hidden-token");
+        config["main"]["backend-token"] = json!(TOKEN);
         config["metric-store"]["retention-in-memory"] = json!("2s");
     });
     let time = now();
@@ -130,7 +73,7 @@ fn daemon_of_two_hosts(port: u16) -> (Daemon, i64) {
 
 #[test]
 fn hosts_with_jobs_keep_their_data_and_the_others_do_not() {
-    let backend = Backend::start(&json!({"c": ["spared"], "d": null}));
+    let backend = CcBackend::start_with_token(json!({"c": ["spared"], "d": null}), TOKEN);
     let (daemon, time) = daemon_of_two_hosts(backend.port);
     let held = |host| daemon.data("c", host, "clock", time, time + 1);
     assert!(eventually(TIMEOUT, || held("other").is_null()), "{}", held("other"));
@@ -145,16 +88,92 @@ fn hosts_with_jobs_keep_their_data_and_the_others_do_not() {
         .unwrap_or_else(|| panic!("{last}"));
     assert!((time - 2..=now() - 2).contains(&ts), "{ts} is not now - retention, {time}");
     assert!(last.to_lowercase().contains("authorization: bearer hidden-token\r\n"), "{last}");
-    assert!(!daemon.log().contains("hidden-token"));
+    assert!(!daemon.log().contains(TOKEN));
+    assert!(!daemon.log().contains("does not say which hosts"), "{}", daemon.log());
 
     // Its jobs are over.
-    backend.say(200, "{}");
+    backend.use_nodes(json!({}));
     assert!(eventually(TIMEOUT, || held("spared").is_null()), "{}", held("spared"));
 }
 
 #[test]
+fn every_form_of_a_list_is_understood() {
+    let backend = CcBackend::start(json!({"c": ["spared"]}));
+    let (daemon, _) = daemon_of_two_hosts(backend.port);
+    let held = |host: &str, time: i64| daemon.data("c", host, "clock", time, time + 1);
+    // Large enough to come in chunks.
+    let many: Vec<String> =
+        (0..2000).map(|host| format!("h{host:04}")).chain(["spared".to_owned()]).collect();
+    type Form<'a> = (&'a str, Box<dyn Fn() + 'a>, bool);
+    let forms: [Form<'_>; 5] = [
+        ("in chunks", Box::new(|| backend.use_nodes(json!({"a": null, "c": many}))), true),
+        ("null", Box::new(|| backend.use_nodes(Value::Null)), false),
+        ("bare", Box::new(|| backend.say(200, "{\"a\":[],\"c\":[\"spared\"]}")), true),
+        ("bare null", Box::new(|| backend.say(200, "null\n")), false),
+        ("empty", Box::new(|| backend.use_nodes(json!({"c": []}))), false),
+    ];
+    for (name, say, is_spared) in forms {
+        say();
+        let time = now();
+        daemon.write(format!(
+            "clock,cluster=c,hostname=spared value=1 {time}\nclock,cluster=c,hostname=other value=2 {time}\n"
+        ));
+        assert!(eventually(TIMEOUT, || held("other", time).is_null()), "{name}");
+        if is_spared {
+            assert_eq!(held("spared", time), json!([1.0]), "{name}");
+        } else {
+            assert!(eventually(TIMEOUT, || held("spared", time).is_null()), "{name}");
+        }
+    }
+    assert!(!daemon.log().contains("does not say which hosts"), "{}", daemon.log());
+}
+
+#[test]
+fn without_a_valid_token_nothing_is_freed_and_the_error_says_what_to_do() {
+    let backend = CcBackend::start_with_token(json!({}), "another-token");
+    let (daemon, time) = daemon_of_two_hosts(backend.port);
+    let freed_nothing = "nothing is freed or removed this time";
+    assert!(eventually(TIMEOUT, || daemon.log().matches(freed_nothing).count() >= 4), "{}", daemon.log());
+    assert_eq!(daemon.data("c", "other", "clock", time, time + 1), json!([2.0]));
+    let log = daemon.log();
+    for said in ["401 Unauthorized", "unauthorized (please login first)", "main.backend-token"] {
+        assert!(log.contains(said), "{log}");
+    }
+    assert!(!log.contains("hidden-token"), "{log}");
+}
+
+#[test]
+fn the_token_may_come_from_the_environment() {
+    let backend = CcBackend::start_with_token(json!({}), TOKEN);
+    let mut daemon = Daemon::start();
+    daemon.stop();
+    let mut config = daemon.config().clone();
+    config["main"]["backend-url"] = url(backend.port);
+    daemon::write_config(daemon.path(), &config);
+    let file = daemon.path().join("token");
+    fs::write(&file, format!("{TOKEN}\n")).expect("it can be written");
+    let clean_up = |name: &str, value: &std::ffi::OsStr| {
+        let done = std::process::Command::new(daemon::BINARY)
+            .args(["-config", "config.json", "-cleanup-checkpoints"])
+            .env(name, value)
+            .current_dir(daemon.path())
+            .output()
+            .expect("the binary runs");
+        (done.status.success(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    for (name, value) in [("CC_BACKEND_TOKEN", TOKEN.as_ref()), ("CC_BACKEND_TOKEN_FILE", file.as_os_str())] {
+        let (is_done, said) = clean_up(name, value);
+        assert!(is_done, "{name}: {said}");
+    }
+    assert!(!clean_up("CC_BACKEND_TOKEN", "wrong".as_ref()).0);
+    fs::write(&file, "\n").expect("it can be written");
+    let (is_done, said) = clean_up("CC_BACKEND_TOKEN_FILE", file.as_os_str());
+    assert!(!is_done && said.contains("CC_BACKEND_TOKEN_FILE: cannot use"), "{said}");
+}
+
+#[test]
 fn without_an_answer_nothing_is_freed_and_a_warning_says_so() {
-    let backend = Backend::start(&json!({}));
+    let backend = CcBackend::start(json!({}));
     backend.say(503, "{}");
     let (daemon, time) = daemon_of_two_hosts(backend.port);
     let warnings = || daemon.log().matches("nothing is freed or removed this time").count();
@@ -165,13 +184,13 @@ fn without_an_answer_nothing_is_freed_and_a_warning_says_so() {
         assert!(eventually(TIMEOUT, || warnings() >= before + 3), "{status} {body}");
     }
     assert_eq!(daemon.data("c", "other", "clock", time, time + 1), json!([2.0]));
-    backend.say(200, "{}");
+    backend.use_nodes(json!({}));
     assert!(eventually(TIMEOUT, || daemon.data("c", "other", "clock", time, time + 1).is_null()));
 }
 
 #[test]
 fn spared_hosts_survive_restarts_on_disk_and_in_memory() {
-    let backend = Backend::start(&json!({"c": ["spared"]}));
+    let backend = CcBackend::start(json!({"c": ["spared"]}));
     let mut daemon = Daemon::start();
     daemon.stop();
     let root = daemon.checkpoints();
@@ -219,7 +238,7 @@ fn spared_hosts_survive_restarts_on_disk_and_in_memory() {
     assert_eq!(held(&daemon, "spared"), json!([1.0, 2.0, 3.0]));
 
     daemon.stop();
-    backend.say(200, "{}");
+    backend.use_nodes(json!({}));
     let done = clean_up(&daemon);
     assert!(done.stderr.contains("9 samples archived in 1 files"), "{}", done.stderr);
     assert_eq!(snapshots(&root, "spared"), 0);
@@ -227,7 +246,7 @@ fn spared_hosts_survive_restarts_on_disk_and_in_memory() {
 
 #[test]
 fn a_running_daemon_archives_nothing_of_spared_hosts() {
-    let backend = Backend::start(&json!({"c": ["spared"]}));
+    let backend = CcBackend::start(json!({"c": ["spared"]}));
     let mut daemon = Daemon::start();
     daemon.stop();
     let root = daemon.checkpoints();
@@ -241,7 +260,7 @@ fn a_running_daemon_archives_nothing_of_spared_hosts() {
     });
     assert!(eventually(TIMEOUT, || snapshots(&root, "other") == 0));
     assert_eq!(snapshots(&root, "spared"), 1);
-    backend.say(200, "{}");
+    backend.use_nodes(json!({}));
     assert!(eventually(TIMEOUT, || snapshots(&root, "spared") == 0));
 }
 
@@ -257,7 +276,7 @@ fn https_is_checked_against_what_the_system_trusts() {
         .with_no_client_auth()
         .with_single_cert(certificates, private)
         .expect("the certificate is sound");
-    let backend = Backend::start_with(&json!({}), Some(Arc::new(tls)));
+    let backend = CcBackend::start_with("{}", None, Some(Arc::new(tls)));
     let daemon = {
         let mut daemon = Daemon::start();
         daemon.stop();
