@@ -98,7 +98,10 @@ fn unknown_codings_are_refused() {
         assert_eq!((answer.status, answer.text().contains("use one of gzip")), (415, true), "{path}");
         let compressed = gzip(&line("h"));
         let mut client = daemon.connect();
-        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n{:x}\r\n", compressed.len());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n{:x}\r\n",
+            compressed.len()
+        );
         client.send(&[head.as_bytes(), &compressed, b"\r\n0\r\n\r\n"].concat()).unwrap();
         let answer = client.answer("POST").unwrap();
         assert_eq!((answer.status, answer.text().contains("use chunked alone")), (501, true), "{path}");
@@ -133,7 +136,11 @@ fn bodies_of_other_formats_are_refused() {
         for (path, _) in WRITES {
             let answer = daemon.request("POST", path, &body);
             assert_eq!(answer.status, 400, "{name} {path}");
-            assert!(answer.text().contains(name) && answer.text().contains("line "), "{name}: {}", answer.text());
+            assert!(
+                answer.text().contains(name) && answer.text().contains("line "),
+                "{name}: {}",
+                answer.text()
+            );
         }
     }
     let lines = format!("event,hostname=h msg=\"a b=c\" {now}\nlog,hostname=h,type=node value=\"x\" {now}\n");

@@ -159,6 +159,8 @@ fn what_is_not_kept_is_told_and_the_rest_is_kept() {
                 assert!(told.ends_with(&format!("dropped={dropped}")), "{what} {path}: {told}");
                 assert_eq!(daemon.data("c", &good, "cpu_load", now - 120, now + 120), json!([1.0]), "{path}");
             }
+        }
+        for (path, place) in WRITES {
             // Not all hosts find room, and the owners know it, on whatever core.
             let many: String = (0..100).map(|host| line(&format!("many{host}"), now)).collect();
             let answer = daemon.request("POST", path, many);
@@ -193,7 +195,9 @@ fn without_partial_writes_nothing_of_a_bad_batch_is_stored() {
     let now = now();
     let path = "/api/v3/write_lp?db=c&precision=second&accept_partial=false";
     let good = format!("cpu_load,host=g value=1 {now}\n");
-    for bad in ["cpu_load,host=b value=x\n".to_owned(), format!("cpu_load,host=b value=1 {}\n", now - 60 * 3600)] {
+    for bad in
+        ["cpu_load,host=b value=x\n".to_owned(), format!("cpu_load,host=b value=1 {}\n", now - 60 * 3600)]
+    {
         let answer = daemon.request("POST", path, good.clone() + &bad);
         assert_eq!(answer.status, 400);
         assert!(answer.text().contains("nothing is written") && answer.text().contains("dropped=1"));
@@ -229,9 +233,7 @@ fn what_clients_ask_before_they_write_is_answered_as_if_it_existed() {
         assert_eq!((answer.status, answer.json()), (200, created.clone()));
         assert_eq!(answer.header("content-type"), Some("application/json"));
     }
-    let series = |name: &str, values: Value| {
-        json!([{"statement_id": 0, "series": [{"name": name, "columns": ["name"], "values": values}]}])
-    };
+    let series = |name: &str, values: Value| json!([{"statement_id": 0, "series": [{"name": name, "columns": ["name"], "values": values}]}]);
     assert_eq!(asked(&daemon, "SHOW DATABASES"), series("databases", json!([["alex"], ["fritz"]])));
     assert_eq!(asked(&daemon, "SHOW MEASUREMENTS LIMIT 1"), series("measurements", json!([["acc_power"]])));
     let policies = asked(&daemon, "SHOW RETENTION POLICIES on \"fritz\"");
@@ -242,9 +244,14 @@ fn what_clients_ask_before_they_write_is_answered_as_if_it_existed() {
     let keys = asked(&daemon, "SHOW FIELD KEYS FROM cpu_load");
     assert_eq!(keys[0]["series"][0]["values"], json!([["value", "float"]]));
     let both = asked(&daemon, "SHOW DATABASES; SELECT value FROM cpu_load");
-    assert!(both[0]["series"].is_array() && both[1]["error"].is_string() && both[1]["statement_id"] == 1, "{both}");
+    assert!(
+        both[0]["series"].is_array() && both[1]["error"].is_string() && both[1]["statement_id"] == 1,
+        "{both}"
+    );
     assert!(asked(&daemon, "CREATE DATABASE \"a/b\"")[0]["error"].is_string());
-    assert!(asked(&daemon, "CREATE RETENTION POLICY a ON b DURATION 1d REPLICATION 1")[0]["messages"].is_array());
+    assert!(
+        asked(&daemon, "CREATE RETENTION POLICY a ON b DURATION 1d REPLICATION 1")[0]["messages"].is_array()
+    );
     for path in ["/query", "/query?q=", "/query?db=c"] {
         let answer = daemon.request("GET", path, "");
         assert_eq!((answer.status, answer.json()["error"].is_string()), (400, true), "{path}");
@@ -303,8 +310,12 @@ fn the_password_may_be_the_token() {
     };
     assert_eq!([form(&token).status, form(&wrong).status, form("").status], [200, 401, 401]);
     let answer = daemon.request("POST", "/query", "q=SHOW+DATABASES");
-    let challenges: Vec<_> =
-        answer.headers.iter().filter(|(name, _)| name == "www-authenticate").map(|(_, value)| &value[..5]).collect();
+    let challenges: Vec<_> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "www-authenticate")
+        .map(|(_, value)| &value[..5])
+        .collect();
     assert_eq!((answer.status, challenges), (401, vec!["Beare", "Basic"]));
 }
 

@@ -189,7 +189,9 @@ impl LineStream {
         if self.start.is_over() {
             return self.push_text(router, cluster_default, now, chunk, outbox);
         }
-        self.start.push(chunk).map_or(Ok(()), |begun| self.begin(router, cluster_default, now, &begun, outbox))
+        self.start
+            .push(chunk)
+            .map_or(Ok(()), |begun| self.begin(router, cluster_default, now, &begun, outbox))
     }
 
     #[inline(never)]

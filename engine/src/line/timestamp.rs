@@ -159,7 +159,9 @@ mod tests {
             let expected = expected.map(|seconds| Some((seconds, text.len())));
             assert_eq!(parse_in(format!("{text}\n").as_bytes(), unit), expected, "{text} {precision}");
         }
-        for (long, short) in [("nanosecond", "ns"), ("microsecond", "us"), ("millisecond", "ms"), ("second", "s")] {
+        for (long, short) in
+            [("nanosecond", "ns"), ("microsecond", "us"), ("millisecond", "ms"), ("second", "s")]
+        {
             assert_eq!(TimeUnit::of_precision(long), TimeUnit::of_precision(short));
         }
         assert_eq!(TimeUnit::of_precision("auto"), Some(TimeUnit::BySize));

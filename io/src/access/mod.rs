@@ -147,8 +147,11 @@ pub fn token_of<'a>(
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         let mut parameters = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        let password = parameters.find_map(|(name, value)| (name == "p" && !value.is_empty()).then_some(value));
-        return password.map(|value| Cow::Owned(value.into_owned().into_bytes())).ok_or(Unauthorized::Missing);
+        let password =
+            parameters.find_map(|(name, value)| (name == "p" && !value.is_empty()).then_some(value));
+        return password
+            .map(|value| Cow::Owned(value.into_owned().into_bytes()))
+            .ok_or(Unauthorized::Missing);
     };
     if values.next().is_some() {
         return Err(Unauthorized::NotBearer);

@@ -254,9 +254,10 @@ fn a_password_may_be_the_token_and_the_user_is_anybody() {
         for bad in [basic("a.b.c"), basic("u:"), basic(""), "Basic !".to_owned(), basic("u:a.b.c") + "x"] {
             assert_eq!(token(&bad, Some("p=a.b.c")), Err(Unauthorized::NotBearer), "{bad}");
         }
-        let token = |query| token_of(&headers(&[]), query, schemes).map_or(None, |token| {
-            String::from_utf8(token.into_owned()).ok()
-        });
+        let token = |query| {
+            token_of(&headers(&[]), query, schemes)
+                .map_or(None, |token| String::from_utf8(token.into_owned()).ok())
+        };
         assert_eq!(token(Some("db=c&u=telegraf&p=a%2Eb.c")).as_deref(), Some("a.b.c"));
         assert_eq!(token(Some("p=a.b.c")).as_deref(), Some("a.b.c"));
         for query in [None, Some(""), Some("u=a.b.c"), Some("p="), Some("pp=a.b.c"), Some("P=a.b.c")] {

@@ -155,9 +155,12 @@ impl Verb {
             | Self::Prometheus(_)
             | Self::InfluxQuery
             | Self::InfluxResource(Resource::Buckets) => &[Method::GET, Method::POST],
-            Self::InfluxResource(_) | Self::Debug | Self::ListClusters | Self::ListHosts | Self::ListSeries | Self::Describe => {
-                &[Method::GET]
-            }
+            Self::InfluxResource(_)
+            | Self::Debug
+            | Self::ListClusters
+            | Self::ListHosts
+            | Self::ListSeries
+            | Self::Describe => &[Method::GET],
             Self::Metrics | Self::Probe(_) => &[Method::GET, Method::HEAD],
         }
     }

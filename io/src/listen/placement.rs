@@ -136,9 +136,13 @@ mod tests {
     #[test]
     fn a_write_belongs_to_the_owner_of_its_first_host() {
         let host = host_of_the_second();
-        for path in
-            ["/api/write?cluster=c", "/api/write/?cluster=c", "/write?db=c", "/api/v2/write?org=o&bucket=c/r", "/api/v3/write_lp?db=c"]
-        {
+        for path in [
+            "/api/write?cluster=c",
+            "/api/write/?cluster=c",
+            "/write?db=c",
+            "/api/v2/write?org=o&bucket=c/r",
+            "/api/v3/write_lp?db=c",
+        ] {
             let request = format!(
                 "POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 500\r\n\r\nm,hostname={host} value=1 1\nm,hostname="
             );

@@ -188,7 +188,8 @@ fn a_byte_order_mark_is_passed_over_at_the_start_alone() {
     for size in 1..8 {
         let (rows, _, error) = decode(&text.chunks(size).collect::<Vec<_>>(), BadLine::Stop);
         assert_eq!((rows, error), (vec![row("default/h", "cpu_load", 1, 1.0)], None), "{size}");
-        let (rows, counts, _) = decode(&[text, &text[..]].concat().chunks(size).collect::<Vec<_>>(), BadLine::Skip);
+        let (rows, counts, _) =
+            decode(&[text, &text[..]].concat().chunks(size).collect::<Vec<_>>(), BadLine::Skip);
         assert_eq!((rows.len(), counts.unconfigured), (1, 1), "in the middle it is a part of a name");
     }
     for text in [&b""[..], b"\xef\xbb\xbf", b"\xef\xbb\xbf\n", b"\n", b"#a"] {
@@ -198,7 +199,8 @@ fn a_byte_order_mark_is_passed_over_at_the_start_alone() {
 
 #[test]
 fn what_is_compressed_or_utf_16_is_told_so() {
-    let utf_16 = |text: &str, order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<_>>();
+    let utf_16 =
+        |text: &str, order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<_>>();
     let line = "cpu_load,hostname=h value=1 1\n";
     for (text, fault) in [
         (b"\x1f\x8b\x08\x00\x00\n".to_vec(), Fault::Gzip),

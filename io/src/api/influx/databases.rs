@@ -31,7 +31,9 @@ pub(super) fn names(core: &Core) -> BTreeSet<String> {
 /// No cluster can be called so.
 pub(super) fn create(name: &str) -> Result<(), String> {
     if !is_path_safe(name) || has_control_character(name.as_bytes()) {
-        return Err(format!("{name:?} cannot be the name of a cluster, for it cannot be that of a directory"));
+        return Err(format!(
+            "{name:?} cannot be the name of a cluster, for it cannot be that of a directory"
+        ));
     }
     let mut created = CREATED.lock().unwrap_or_else(PoisonError::into_inner);
     if created.len() < CREATED_MAX {

@@ -81,7 +81,12 @@ pub async fn write(
     let result = if version == Version::Three && !accepts_partial {
         let lines = whole_lines(&mut request, &mut decoder).await?;
         let counts = dry_run(&core, &cluster, dialect, &lines).await;
-        refuse_dropped(&counts, &cluster, core.series_max(), "nothing is written, for accept_partial is false")?;
+        refuse_dropped(
+            &counts,
+            &cluster,
+            core.series_max(),
+            "nothing is written, for accept_partial is false",
+        )?;
         push_all(&mut ingest, &lines).await;
         Ok(())
     } else {
@@ -103,9 +108,8 @@ fn time_unit(request: &Request<Incoming>, version: Version) -> Result<TimeUnit, 
         _ => (TimeUnit::Nanoseconds, "ns, us, ms, s, m, h"),
     };
     match parameter(request, "precision") {
-        Some(name) if !name.is_empty() => TimeUnit::of_precision(&name).ok_or_else(|| {
-            Refusal::bad_request(format_args!("the precision must be one of {names}"))
-        }),
+        Some(name) if !name.is_empty() => TimeUnit::of_precision(&name)
+            .ok_or_else(|| Refusal::bad_request(format_args!("the precision must be one of {names}"))),
         _ => Ok(default),
     }
 }
@@ -144,10 +148,7 @@ fn refuse_dropped(counts: &Counts, cluster: &str, series_max: usize, what: &str)
 }
 
 /// The lines of the body, all of them.
-async fn whole_lines(
-    request: &mut Request<Incoming>,
-    decoder: &mut BodyDecoder,
-) -> Result<Vec<u8>, Refusal> {
+async fn whole_lines(request: &mut Request<Incoming>, decoder: &mut BodyDecoder) -> Result<Vec<u8>, Refusal> {
     let mut lines = Vec::new();
     while let Some(frame) = request.body_mut().frame().await {
         let Ok(chunk) = frame.map_err(|error| broken_body(&error))?.into_data() else { continue };
@@ -156,7 +157,9 @@ async fn whole_lines(
             if lines.len() + piece.len() > BODY_BYTES_MAX {
                 return Err(Refusal {
                     status: StatusCode::PAYLOAD_TOO_LARGE,
-                    message: format!("with accept_partial=false the body may have {BODY_BYTES_MAX} bytes at most"),
+                    message: format!(
+                        "with accept_partial=false the body may have {BODY_BYTES_MAX} bytes at most"
+                    ),
                 });
             }
             lines.extend_from_slice(piece);

@@ -96,17 +96,13 @@ fn answer_statement(core: &Rc<Core>, statement: &Statement, retention_seconds: i
         Statement::Show(shown) => shown,
     };
     let (name, columns, values): (_, &[&str], _) = match shown {
-        Shown::Databases => {
-            ("databases", &["name"], named(&mut databases::names(core).into_iter()))
-        }
+        Shown::Databases => ("databases", &["name"], named(&mut databases::names(core).into_iter())),
         Shown::RetentionPolicies => {
             let hours = format!("{}h0m0s", retention_seconds / 3600);
             let columns = &["name", "duration", "shardGroupDuration", "replicaN", "default"];
             ("", columns, vec![json!(["autogen", hours, hours, 1, true])])
         }
-        Shown::Measurements(window) => {
-            ("measurements", &["name"], named(&mut window.of(measurements())))
-        }
+        Shown::Measurements(window) => ("measurements", &["name"], named(&mut window.of(measurements()))),
         Shown::TagKeys(from, window) => {
             return keys(from.as_deref(), measurements(), "tagKey", &|| {
                 window.of(TAG_KEYS.into_iter()).map(|key| json!([key])).collect()

@@ -89,9 +89,9 @@ fn bucket(name: &str, organization: &str, retention_seconds: i64) -> Value {
 
 /// Sixteen hexadecimal digits, as InfluxDB's: FNV-1a of the name.
 fn id(name: &str) -> String {
-    let hash = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     format!("{hash:016x}")
 }
 

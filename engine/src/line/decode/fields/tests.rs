@@ -8,7 +8,8 @@ use crate::line::decode::{BadLine, Dialect};
 use crate::line::error::Fault;
 use crate::line::timestamp::TimeUnit;
 
-const FIELDS: Dialect = Dialect { time_unit: TimeUnit::Seconds, field_metrics: true, retention_seconds: None };
+const FIELDS: Dialect =
+    Dialect { time_unit: TimeUnit::Seconds, field_metrics: true, retention_seconds: None };
 
 fn good(text: &str) -> (Vec<Row>, u64) {
     let (rows, counts, error) = decode_dialect(&[text.as_bytes()], BadLine::Stop, FIELDS);

@@ -62,7 +62,9 @@ pub(super) fn split(text: &str) -> Vec<Vec<Word>> {
             _ => {
                 text.push(next);
                 let is_word = |letter: &char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.');
-                while is_word(&next) && let Some(more) = rest.next_if(is_word) {
+                while is_word(&next)
+                    && let Some(more) = rest.next_if(is_word)
+                {
                     text.push(more);
                 }
             }
@@ -86,7 +88,9 @@ impl Statement {
             // What may stand behind it is about retention.
             return words.name().map(Self::CreateDatabase);
         }
-        if words.keywords(&["CREATE", "RETENTION", "POLICY"]) || words.keywords(&["ALTER", "RETENTION", "POLICY"]) {
+        if words.keywords(&["CREATE", "RETENTION", "POLICY"])
+            || words.keywords(&["ALTER", "RETENTION", "POLICY"])
+        {
             return Ok(Self::RetentionPolicy);
         }
         if words.keywords(&["SHOW", "DATABASES"]) {
@@ -134,7 +138,8 @@ impl Words<'_> {
     }
 
     fn name(&mut self) -> Result<String, String> {
-        let (name, rest) = self.0.split_first().ok_or("error parsing query: a name is expected at the end")?;
+        let (name, rest) =
+            self.0.split_first().ok_or("error parsing query: a name is expected at the end")?;
         self.0 = rest;
         Ok(name.text.clone())
     }
@@ -195,12 +200,21 @@ mod tests {
             ("CREATE DATABASE \"my \\\"db\\\"; x\";", create("my \"db\"; x")),
             ("CREATE DATABASE fritz-2.test", create("fritz-2.test")),
             ("CREATE DATABASE \"a\" WITH DURATION 3d REPLICATION 1 NAME \"x\"", create("a")),
-            ("CREATE RETENTION POLICY \"x\" ON \"a\" DURATION 30d REPLICATION 1 DEFAULT", Ok(Statement::RetentionPolicy)),
+            (
+                "CREATE RETENTION POLICY \"x\" ON \"a\" DURATION 30d REPLICATION 1 DEFAULT",
+                Ok(Statement::RetentionPolicy),
+            ),
             ("  SHOW   DATABASES ", Ok(Statement::Show(Shown::Databases))),
             ("SHOW RETENTION POLICIES on \"db\"", Ok(Statement::Show(Shown::RetentionPolicies))),
             ("SHOW MEASUREMENTS LIMIT 1", Ok(Statement::Show(Shown::Measurements(window(Some(1), 0))))),
-            ("show measurements on a limit 5 offset 2", Ok(Statement::Show(Shown::Measurements(window(Some(5), 2))))),
-            ("SHOW TAG KEYS FROM \"cpu_load\"", Ok(Statement::Show(Shown::TagKeys(Some("cpu_load".into()), window(None, 0))))),
+            (
+                "show measurements on a limit 5 offset 2",
+                Ok(Statement::Show(Shown::Measurements(window(Some(5), 2)))),
+            ),
+            (
+                "SHOW TAG KEYS FROM \"cpu_load\"",
+                Ok(Statement::Show(Shown::TagKeys(Some("cpu_load".into()), window(None, 0)))),
+            ),
             ("SHOW FIELD KEYS", Ok(Statement::Show(Shown::FieldKeys(None, window(None, 0))))),
         ] {
             assert_eq!(statements(text), [expected], "{text}");
