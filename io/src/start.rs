@@ -12,6 +12,7 @@ use engine::durable::segments::SegmentOptions;
 use engine::series::directory::{Directory, HostPublisher};
 
 use crate::api::Api;
+use crate::api::influx::InfluxOptions;
 use crate::backend::Backend;
 use crate::core::checkpoint::Checkpoints;
 use crate::core::memory_cap::{self, CheckpointsWanted};
@@ -111,7 +112,11 @@ impl CoreStart {
         let connections = Rc::clone(&front.connections);
         let loading = Arc::clone(&metrics.loading);
         let pages = Pages::new(settings.main.ui, settings.dev);
-        let api = Api::new(Rc::clone(&core), front.access.clone(), settings.main.influx_fields, metrics);
+        let influx = InfluxOptions {
+            field_metrics: settings.main.influx_fields,
+            retention_seconds: store.retention_seconds(),
+        };
+        let api = Api::new(Rc::clone(&core), front.access.clone(), influx, metrics);
         let api = Rc::new(api.with_pages(pages));
         let http = HttpDoor::new(&front, Rc::clone(&api), Some(&core), &settings, &stop);
         let lines = LinesDoor::new(&front, &core, &settings);

@@ -4,6 +4,8 @@ mod daemon;
 
 use std::io::Write;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use daemon::issuer::Issuer;
 use daemon::python::run_script;
 use daemon::{Daemon, now};
@@ -14,8 +16,14 @@ use serde_json::{Value, json};
 /// On the grid of minutes.
 const TIME: i64 = 1_700_000_040;
 
+/// Keeps what is as old as [`TIME`].
+fn long_retention(config: &mut Value) {
+    config["metric-store"]["retention-in-memory"] = json!("87600h");
+}
+
 /// The metrics that the bodies of these tests are about, beside those of the harness.
 fn metrics(config: &mut Value) {
+    long_retention(config);
     for name in ["mem_used", "mem_total", "cpu_usage_user", "cpu_usage_idle", "system_load1"] {
         config["metrics"][name] = json!({"frequency": 60, "aggregation": "avg"});
     }
@@ -28,8 +36,8 @@ fn value(daemon: &Daemon, cluster: &str, host: &str, metric: &str, time: i64) ->
 }
 
 #[test]
-fn both_versions_take_lines_with_the_unit_they_name() {
-    let daemon = Daemon::start();
+fn all_versions_take_lines_with_the_unit_they_name() {
+    let daemon = Daemon::start_with(long_retention);
     for (path, digits) in [
         ("/write?db=v1&rp=any&precision=ns", "000000000"),
         ("/write?db=v1&precision=n", "000000000"),
@@ -40,6 +48,13 @@ fn both_versions_take_lines_with_the_unit_they_name() {
         ("/api/v2/write/?org=o&bucket=v1/autogen&precision=ms", "000"),
         ("/api/v2/write?bucket=v1&precision=s", ""),
         ("/api/v2/write?bucket=v1", "000000000"),
+        ("/api/v3/write_lp?db=v1&precision=second&accept_partial=true&no_sync=false", ""),
+        ("/api/v3/write_lp?db=v1&precision=millisecond", "000"),
+        ("/api/v3/write_lp/?db=v1&precision=microsecond&no_sync=true", "000000"),
+        ("/api/v3/write_lp?db=v1&precision=nanosecond", "000000000"),
+        ("/api/v3/write_lp?db=v1&precision=auto", ""),
+        ("/api/v3/write_lp?db=v1&precision=auto&x=1", "000"),
+        ("/api/v3/write_lp?db=v1", "000000000"),
     ] {
         let host = format!("h{}", path.bytes().map(u32::from).sum::<u32>());
         let answer = daemon.request("POST", path, format!("cpu_load,host={host} value=7.5 {TIME}{digits}\n"));
@@ -58,7 +73,7 @@ fn both_versions_take_lines_with_the_unit_they_name() {
     // Small nanoseconds are nanoseconds, not seconds.
     assert_eq!(
         daemon.request("POST", "/write?db=v1", format!("cpu_load,host=small value=1 {TIME}")).status,
-        204
+        400
     );
     assert_eq!(value(&daemon, "v1", "small", "cpu_load", TIME), Value::Null);
     // A cluster in the line wins; without a time, it is now.
@@ -69,7 +84,7 @@ fn both_versions_take_lines_with_the_unit_they_name() {
 
 #[test]
 fn errors_are_those_of_the_version_and_cost_only_their_lines() {
-    let daemon = Daemon::start();
+    let daemon = Daemon::start_with(long_retention);
     let body = format!(
         "cpu_load,host=a value=1 {TIME}\ncpu_load,host=b value=x {TIME}\ncpu_load,host=c foo=1\ncpu_load,host=d value=4 {TIME}\n"
     );
@@ -104,6 +119,204 @@ fn errors_are_those_of_the_version_and_cost_only_their_lines() {
         assert_eq!(answer.status, status, "{method} {path}");
         assert!(answer.json()["error"].is_string() && answer.json().get("status").is_none());
     }
+}
+
+/// The calls that take lines, with the cluster `c` and seconds, and where their errors stand.
+const WRITES: [(&str, &str); 3] = [
+    ("/write?db=c&precision=s", "error"),
+    ("/api/v2/write?org=o&bucket=c&precision=s", "message"),
+    ("/api/v3/write_lp?db=c&precision=second", "message"),
+];
+
+#[test]
+fn what_is_not_kept_is_told_and_the_rest_is_kept() {
+    for cores in [1, 2] {
+        let daemon = Daemon::start_with(|config| {
+            config["metric-store"]["cores"] = json!(cores);
+            config["metric-store"]["max-series"] = json!(40);
+        });
+        let now = now();
+        let line = |host: &str, time: i64| format!("cpu_load,host={host} value=1 {time}\n");
+        for (index, (path, place)) in WRITES.into_iter().enumerate() {
+            let good = format!("good{index}");
+            daemon.write(format!("cpu_load,cluster=c,hostname=late{index} value=1 {now}\n"));
+            for (what, bad, dropped) in [
+                ("beyond retention policy", line("new", now - 50 * 3600), 1),
+                ("beyond retention policy", line(&format!("late{index}"), now - 50 * 3600), 1),
+                ("beyond retention policy", line("new", 0) + &line("new2", -5), 2),
+                ("ahead of the clock", line("new", now + 48 * 3600), 1),
+                ("hostname", "cpu_load,type=node value=1\n".to_owned(), 1),
+                ("hostname", line("../x", now), 1),
+                ("cannot be the name", format!("cpu_load,cluster=..,host=h value=1 {now}\n"), 1),
+                ("unable to parse", "cpu_load,host=h value=x\n".to_owned(), 1),
+                ("control characters", "cpu_load,host=h\r value=1\n".to_owned(), 1),
+                ("looks like JSON", "{\"metric\":\"cpu_load\"}\n".to_owned(), 1),
+            ] {
+                let answer = daemon.request("POST", path, bad + &line(&good, now));
+                let told = answer.json()[place].as_str().unwrap_or_default().to_owned();
+                assert_eq!(answer.status, 400, "{what} {path}");
+                assert!(told.starts_with("partial write: ") && told.contains(what), "{what} {path}: {told}");
+                assert!(told.ends_with(&format!("dropped={dropped}")), "{what} {path}: {told}");
+                assert_eq!(daemon.data("c", &good, "cpu_load", now - 120, now + 120), json!([1.0]), "{path}");
+            }
+        }
+        for (path, place) in WRITES {
+            // Not all hosts find room, and the owners know it, on whatever core.
+            let many: String = (0..100).map(|host| line(&format!("many{host}"), now)).collect();
+            let answer = daemon.request("POST", path, many);
+            let told = answer.json()[place].as_str().unwrap_or_default().to_owned();
+            assert!(told.contains("max-series limit exceeded: (40)"), "{path}: {told}");
+        }
+        assert_eq!(daemon.data("c", "new", "cpu_load", 0, now + 60), Value::Null, "nothing of it is there");
+    }
+}
+
+#[test]
+fn a_write_needs_a_database_unless_its_lines_name_one() {
+    let daemon = Daemon::start();
+    for path in ["/write", "/write?db=", "/api/v2/write?org=o", "/api/v2/write?bucket=", "/api/v3/write_lp"] {
+        let answer = daemon.request("POST", path, "cpu_load,host=h value=1\n");
+        assert_eq!(answer.status, 400, "{path}");
+        assert!(answer.text().contains("database is required"), "{path}: {}", answer.text());
+        for lines in ["cpu_load,cluster=c,host=h value=1\n", "event,host=h text=\"a\"\n", "# nothing\n", ""] {
+            assert_eq!(daemon.request("POST", path, lines).status, 204, "{path} {lines}");
+        }
+    }
+    for path in ["/write?db=a%0db", "/api/v2/write?bucket=%01", "/api/write?cluster=a%7f", "/write?db=%ff"] {
+        let answer = daemon.request("POST", path, "cpu_load,host=h value=1\n");
+        assert_eq!(answer.status, 400, "{path}");
+        assert!(answer.text().contains("must be UTF-8 without control characters"), "{}", answer.text());
+    }
+}
+
+#[test]
+fn without_partial_writes_nothing_of_a_bad_batch_is_stored() {
+    let daemon = Daemon::start();
+    let now = now();
+    let path = "/api/v3/write_lp?db=c&precision=second&accept_partial=false";
+    let good = format!("cpu_load,host=g value=1 {now}\n");
+    for bad in
+        ["cpu_load,host=b value=x\n".to_owned(), format!("cpu_load,host=b value=1 {}\n", now - 60 * 3600)]
+    {
+        let answer = daemon.request("POST", path, good.clone() + &bad);
+        assert_eq!(answer.status, 400);
+        assert!(answer.text().contains("nothing is written") && answer.text().contains("dropped=1"));
+        assert_eq!(daemon.data("c", "g", "cpu_load", now - 120, now + 120), Value::Null);
+    }
+    assert_eq!(daemon.request("POST", path, good).status, 204);
+    assert_eq!(daemon.data("c", "g", "cpu_load", now - 120, now + 120), json!([1.0]));
+}
+
+/// What `/query` answers to a statement in a URL.
+#[track_caller]
+fn asked(daemon: &Daemon, statement: &str) -> Value {
+    let path = format!("/query?q={}", statement.replace(' ', "+").replace('"', "%22"));
+    let answer = daemon.request("GET", &path, "");
+    assert_eq!(answer.status, 200, "{statement}: {}", answer.text());
+    assert!(answer.header("x-influxdb-version").is_some());
+    answer.json()["results"].clone()
+}
+
+#[test]
+fn what_clients_ask_before_they_write_is_answered_as_if_it_existed() {
+    let daemon = Daemon::start();
+    daemon.write("cpu_load,cluster=alex,hostname=h value=1\n");
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let created = json!({"results": [{"statement_id": 0}]});
+    for answer in [
+        daemon.request("GET", "/query?q=CREATE+DATABASE+%22fritz%22", ""),
+        daemon.request("GET", "/query/?db=&q=CREATE+DATABASE+fritz", ""),
+        daemon.request_with("POST", "/query?db=", &form, "q=CREATE+DATABASE+%22fritz%22"),
+        daemon.request("POST", "/query?q=CREATE+DATABASE+fritz", ""),
+        daemon.request("POST", "/query?q=SELECT+1", "q=CREATE+DATABASE+fritz"),
+    ] {
+        assert_eq!((answer.status, answer.json()), (200, created.clone()));
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+    }
+    let series = |name: &str, values: Value| json!([{"statement_id": 0, "series": [{"name": name, "columns": ["name"], "values": values}]}]);
+    assert_eq!(asked(&daemon, "SHOW DATABASES"), series("databases", json!([["alex"], ["fritz"]])));
+    assert_eq!(asked(&daemon, "SHOW MEASUREMENTS LIMIT 1"), series("measurements", json!([["acc_power"]])));
+    let policies = asked(&daemon, "SHOW RETENTION POLICIES on \"fritz\"");
+    assert_eq!(policies[0]["series"][0]["values"], json!([["autogen", "48h0m0s", "48h0m0s", 1, true]]));
+    let keys = asked(&daemon, "SHOW TAG KEYS FROM \"cpu_load\"");
+    assert_eq!(keys[0]["series"][0]["name"], "cpu_load");
+    assert!(keys[0]["series"][0]["values"].as_array().unwrap().contains(&json!(["hostname"])));
+    let keys = asked(&daemon, "SHOW FIELD KEYS FROM cpu_load");
+    assert_eq!(keys[0]["series"][0]["values"], json!([["value", "float"]]));
+    let both = asked(&daemon, "SHOW DATABASES; SELECT value FROM cpu_load");
+    assert!(
+        both[0]["series"].is_array() && both[1]["error"].is_string() && both[1]["statement_id"] == 1,
+        "{both}"
+    );
+    assert!(asked(&daemon, "CREATE DATABASE \"a/b\"")[0]["error"].is_string());
+    assert!(
+        asked(&daemon, "CREATE RETENTION POLICY a ON b DURATION 1d REPLICATION 1")[0]["messages"].is_array()
+    );
+    for path in ["/query", "/query?q=", "/query?db=c"] {
+        let answer = daemon.request("GET", path, "");
+        assert_eq!((answer.status, answer.json()["error"].is_string()), (400, true), "{path}");
+    }
+    assert_eq!(daemon.request("POST", "/query", "x".repeat(70_000)).status, 413);
+
+    let buckets = daemon.request("GET", "/api/v2/buckets?name=any&org=o", "").json();
+    assert_eq!((&buckets["buckets"][0]["name"], buckets["buckets"][1].is_null()), (&json!("any"), true));
+    let answer = daemon.request("POST", "/api/v2/buckets", r#"{"name":"made","orgID":"1"}"#);
+    assert_eq!((answer.status, &answer.json()["name"]), (201, &json!("made")));
+    let buckets = daemon.request("GET", "/api/v2/buckets?limit=20", "").json();
+    let names: Vec<_> = buckets["buckets"].as_array().unwrap().iter().map(|bucket| &bucket["name"]).collect();
+    assert_eq!(names, ["alex", "fritz", "made"]);
+    let by_id = format!("/api/v2/buckets?id={}", buckets["buckets"][1]["id"].as_str().unwrap());
+    assert_eq!(daemon.request("GET", &by_id, "").json()["buckets"][0]["name"], "fritz");
+    for body in ["", "{}", "[", r#"{"name":"../x"}"#, r#"{"name":7}"#] {
+        assert_eq!(daemon.request("POST", "/api/v2/buckets", body).status, 400, "{body}");
+    }
+    assert_eq!(daemon.request("GET", "/api/v2/orgs?org=o", "").json()["orgs"][0]["name"], "o");
+    assert_eq!(daemon.request("GET", "/api/v2/setup", "").json(), json!({"allowed": false}));
+    let unknown = daemon.request("POST", "/api/v2/query", "from()");
+    assert_eq!((unknown.status, &unknown.json()["code"]), (404, &json!("not found")));
+}
+
+#[test]
+fn the_password_may_be_the_token() {
+    let issuer = Issuer::new();
+    let daemon = Daemon::start_with(|config| config["main"]["jwt-public-key"] = json!(issuer.public_key()));
+    let token = issuer.token(&json!({"exp": now() + 3600}));
+    let wrong = format!("{}AAAA", &token[..token.len() - 4]);
+    let basic = |password: &str| format!("Basic {}", STANDARD.encode(format!("telegraf:{password}")));
+    let line = "cpu_load,cluster=c,host=b value=1\n";
+    for (method, path, good) in [
+        ("POST", "/write?db=c", 204),
+        ("POST", "/api/v2/write?bucket=c", 204),
+        ("POST", "/api/v3/write_lp?db=c", 204),
+        ("POST", "/api/write?cluster=c", 200),
+        ("GET", "/query?q=SHOW+DATABASES", 200),
+        ("GET", "/api/v1/query?query=1", 200),
+        ("GET", "/api/v2/orgs?org=o", 200),
+        ("GET", "/metrics?x=1", 200),
+        ("GET", "/ping?x=1", 204),
+    ] {
+        let body = if method == "POST" { line } else { "" };
+        let with = |value: &str| daemon.request_with(method, path, &[("Authorization", value)], body).status;
+        assert_eq!(with(&basic(&token)), good, "{path}");
+        assert_eq!([with(&basic(&wrong)), with(&basic("")), with("Basic x")], [401; 3], "{path}");
+        let parameter = |name: &str, value: &str| {
+            daemon.request(method, &format!("{path}&u=telegraf&{name}={value}"), body).status
+        };
+        assert_eq!(parameter("p", &token), good, "{path}");
+        assert_eq!([parameter("p", &wrong), parameter("password", &token)], [401; 2], "{path}");
+    }
+    let form = |password: &str| {
+        daemon.request("POST", "/query", format!("q=SHOW+DATABASES&u=telegraf&p={password}"))
+    };
+    assert_eq!([form(&token).status, form(&wrong).status, form("").status], [200, 401, 401]);
+    let answer = daemon.request("POST", "/query", "q=SHOW+DATABASES");
+    let challenges: Vec<_> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "www-authenticate")
+        .map(|(_, value)| &value[..5])
+        .collect();
+    assert_eq!((answer.status, challenges), (401, vec!["Beare", "Basic"]));
 }
 
 #[test]
@@ -197,4 +410,53 @@ fn the_client_library_of_python_writes() {
     assert_eq!(daemon.request_with("POST", "/api/write", &headers, "").status, 401);
     assert_eq!(daemon.request_with("POST", "/write", &headers, "").status, 204);
     assert_eq!(daemon.request("GET", "/ping", "").status, 401);
+}
+
+/// The library of InfluxDB 1, which sends user and password, and creates its database first.
+#[test]
+fn the_first_client_library_of_python_writes() {
+    let issuer = Issuer::new();
+    let daemon = Daemon::start_with(|config| {
+        long_retention(config);
+        config["main"]["jwt-public-key"] = json!(issuer.public_key());
+    });
+    let token = issuer.token(&json!({"exp": now() + 3600}));
+    let told = run_script("influx1_write.py", &[&daemon.port().to_string(), &token, &TIME.to_string()]);
+    assert_eq!(told["ping"], "1.8.10");
+    assert_eq!(told["databases"], json!(["py1"]));
+    assert_eq!(told["policies"], json!(["autogen"]));
+    assert_eq!((&told["error"]["code"], &told["wrong password"]), (&json!(400), &json!(401)));
+    assert!(told["error"]["text"].as_str().is_some_and(|text| text.contains("dropped=1")), "{told}");
+    assert!(told["select"].as_str().is_some_and(|text| text.contains("PromQL")), "{told}");
+    let bearer = format!("Bearer {token}");
+    for host in ["json", "s", "kept"] {
+        let query = json!({"cluster": "py1", "from": TIME, "to": TIME + 60,
+            "queries": [{"metric": "cpu_load", "host": host}]});
+        let headers = [("Authorization", bearer.as_str())];
+        let answer = daemon.request_with("POST", "/api/query", &headers, query.to_string());
+        assert_eq!(answer.json()["results"][0][0]["data"], json!([1.5]), "{host}");
+    }
+}
+
+/// The library of InfluxDB 3, over its own call.
+#[test]
+fn the_third_client_library_of_python_writes() {
+    let issuer = Issuer::new();
+    let daemon = Daemon::start_with(|config| {
+        long_retention(config);
+        config["main"]["jwt-public-key"] = json!(issuer.public_key());
+    });
+    let token = issuer.token(&json!({"exp": now() + 3600}));
+    let url = format!("http://127.0.0.1:{}", daemon.port());
+    let told = run_script("influx3_write.py", &[&url, &token, &TIME.to_string()]);
+    assert_eq!((&told["version"], &told["wrong token"]), (&json!("1.8.10"), &json!(401)));
+    assert!(told["error"].as_str().is_some_and(|text| text.contains("dropped=1")), "{told}");
+    let bearer = format!("Bearer {token}");
+    for host in ["s", "ms", "ns", "kept"] {
+        let query = json!({"cluster": "py3", "from": TIME, "to": TIME + 60,
+            "queries": [{"metric": "cpu_load", "host": host}]});
+        let headers = [("Authorization", bearer.as_str())];
+        let answer = daemon.request_with("POST", "/api/query", &headers, query.to_string());
+        assert_eq!(answer.json()["results"][0][0]["data"], json!([1.5]), "{host}");
+    }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 const LINE: &str = "cpu_load,cluster=c,hostname=h value=1 1700000040\n";
 /// Every call there is, and some there are not: nobody without a token learns which.
-const CALLS: [(&str, &str); 17] = [
+const CALLS: [(&str, &str); 23] = [
     ("POST", "/api/write"),
     ("POST", "/api/write/?cluster=c"),
     ("GET", "/api/query"),
@@ -25,6 +25,12 @@ const CALLS: [(&str, &str); 17] = [
     ("GET", "/api/healthcheck"),
     ("POST", "/write?db=c"),
     ("POST", "/api/v2/write?bucket=c"),
+    ("POST", "/api/v3/write_lp?db=c"),
+    ("GET", "/query?q=SHOW+DATABASES"),
+    ("POST", "/query?q=SHOW+DATABASES"),
+    ("GET", "/api/v2/buckets"),
+    ("GET", "/api/v2/orgs/"),
+    ("GET", "/api/v2/setup"),
     ("GET", "/api/v1/query?query=cpu_load"),
     ("GET", "/api/v1/label/host/values"),
     ("GET", "/metrics"),

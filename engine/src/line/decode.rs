@@ -8,6 +8,7 @@ use memchr::memchr;
 use super::error::{Fault, LineError};
 use super::frame::{Framer, OpenQuote, Overlong};
 use super::key::{self, UnsafeName};
+use super::stream_start::{Begun, StreamStart};
 use super::timestamp::TimeUnit;
 use super::{timestamp, value};
 use crate::config::MetricId;
@@ -16,6 +17,7 @@ use crate::series::route::{ContextId, Router, Sample};
 use crate::series::table::{Absent, Target};
 
 mod fields;
+mod shape;
 
 /// What becomes of a stream after a bad line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub struct Dialect {
     /// Every number among the fields of a line is a sample: of the metric `<measurement>_<field>`, or `<measurement>` if the
     /// field is called `value`. Strings and booleans are passed over.
     pub field_metrics: bool,
+    /// Samples older than this, in seconds, are dropped here; `None`: only late ones are, by the owner of their series.
+    pub retention_seconds: Option<i64>,
 }
 
 /// What holds for all lines of a stream.
@@ -56,12 +60,35 @@ pub struct Counts {
     pub beyond_limit: u64,
     /// Lines further ahead of the clock than [`limits::FUTURE_SECONDS_MAX`].
     pub future: u64,
+    /// Lines older than [`Dialect::retention_seconds`].
+    pub too_old: u64,
     /// Bad lines that were skipped.
     pub bad: u64,
     /// The first bad line that was skipped since this was last taken.
     pub first_bad: Option<LineError>,
     /// Which name of the first line counted in `unsafe_names` it was.
     pub first_unsafe: Option<UnsafeName>,
+}
+
+impl Counts {
+    /// Lines that came to nothing, though they are of a configured metric or of none that can be.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.unsafe_names + self.beyond_limit + self.future + self.too_old + self.bad
+    }
+
+    /// Adds what came later.
+    pub fn add(&mut self, later: Self) {
+        self.samples += later.samples;
+        self.unconfigured += later.unconfigured;
+        self.unsafe_names += later.unsafe_names;
+        self.beyond_limit += later.beyond_limit;
+        self.future += later.future;
+        self.too_old += later.too_old;
+        self.bad += later.bad;
+        self.first_bad = self.first_bad.take().or(later.first_bad);
+        self.first_unsafe = self.first_unsafe.or(later.first_unsafe);
+    }
 }
 
 /// Samples on their way to their owners, by core.
@@ -88,14 +115,23 @@ impl Outbox {
 /// The state of one stream of lines: a request body, a connection, a message.
 #[derive(Debug)]
 pub struct LineStream {
+    start: StreamStart,
     framer: Framer,
     rules: Rules,
     /// The rest of an overlong line is being dropped (only with [`BadLine::Skip`]).
     overlong: bool,
-    /// Lines finished so far.
-    line: u64,
+    progress: Progress,
     /// What the lines came to; the caller may take it at any time.
     pub counts: Counts,
+}
+
+/// How far a stream is.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Lines finished so far.
+    lines: u64,
+    /// Some line was line protocol: from then on, lines of metrics that are not configured are not looked at.
+    is_proven: bool,
 }
 
 enum StreamError {
@@ -126,7 +162,14 @@ impl LineStream {
     #[must_use]
     pub fn of_dialect(bad_line: BadLine, dialect: Dialect) -> Self {
         let rules = Rules { bad_line, dialect };
-        Self { framer: Framer::default(), rules, overlong: false, line: 0, counts: Counts::default() }
+        Self {
+            start: StreamStart::default(),
+            framer: Framer::default(),
+            rules,
+            overlong: false,
+            progress: Progress::default(),
+            counts: Counts::default(),
+        }
     }
 
     /// Takes the next bytes; samples of the lines that end in them go to `outbox`.
@@ -140,6 +183,46 @@ impl LineStream {
         router: &mut Router,
         cluster_default: &str,
         now: i64,
+        chunk: &[u8],
+        outbox: &mut Outbox,
+    ) -> Result<(), LineError> {
+        if self.start.is_over() {
+            return self.push_text(router, cluster_default, now, chunk, outbox);
+        }
+        self.start
+            .push(chunk)
+            .map_or(Ok(()), |begun| self.begin(router, cluster_default, now, &begun, outbox))
+    }
+
+    #[inline(never)]
+    fn begin(
+        &mut self,
+        router: &mut Router,
+        cluster_default: &str,
+        now: i64,
+        begun: &Begun<'_>,
+        outbox: &mut Outbox,
+    ) -> Result<(), LineError> {
+        if let Some(fault) = begun.fault {
+            let error = LineError::new(1, b"", 0, fault);
+            if self.rules.bad_line == BadLine::Stop {
+                return Err(error);
+            }
+            // What takes the place of lines is counted as it comes.
+            self.counts.bad += 1;
+            self.counts.first_bad.get_or_insert(error);
+        }
+        for text in [begun.first.as_slice(), begun.rest].into_iter().filter(|text| !text.is_empty()) {
+            self.push_text(router, cluster_default, now, text, outbox)?;
+        }
+        Ok(())
+    }
+
+    fn push_text(
+        &mut self,
+        router: &mut Router,
+        cluster_default: &str,
+        now: i64,
         mut chunk: &[u8],
         outbox: &mut Outbox,
     ) -> Result<(), LineError> {
@@ -149,17 +232,20 @@ impl LineStream {
                 let Some(newline) = memchr::memchr(b'\n', chunk) else { return Ok(()) };
                 chunk = &chunk[newline + 1..];
                 self.overlong = false;
-                self.line += 1;
+                self.progress.lines += 1;
             }
             let mut walk =
-                Walk::new(router, context, now, outbox, self.rules, &mut self.line, &mut self.counts);
+                Walk::new(router, context, now, outbox, self.rules, &mut self.progress, &mut self.counts);
             let pushed = self.framer.push(chunk, |region, open_quote| Ok(walk.region(region, open_quote)?));
             let rest_bytes = match pushed {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.progress.is_proven |= self.counts.samples > 0;
+                    return Ok(());
+                }
                 Err(StreamError::Line(error)) => return Err(error),
                 Err(StreamError::Overlong { rest_bytes }) => rest_bytes,
             };
-            let error = LineError::new(self.line + 1, b"", 0, Fault::TooLong);
+            let error = LineError::new(self.progress.lines + 1, b"", 0, Fault::TooLong);
             if self.rules.bad_line == BadLine::Stop {
                 return Err(error);
             }
@@ -181,8 +267,12 @@ impl LineStream {
         now: i64,
         outbox: &mut Outbox,
     ) -> Result<(), LineError> {
+        if let Some(begun) = self.start.end() {
+            self.begin(router, cluster_default, now, &begun, outbox)?;
+        }
         let context = router.context(cluster_default);
-        let mut walk = Walk::new(router, context, now, outbox, self.rules, &mut self.line, &mut self.counts);
+        let mut walk =
+            Walk::new(router, context, now, outbox, self.rules, &mut self.progress, &mut self.counts);
         self.framer.finish(|region, open_quote| walk.region(region, open_quote))
     }
 }
@@ -200,8 +290,11 @@ struct Walk<'a> {
     now: i64,
     outbox: &'a mut Outbox,
     rules: Rules,
-    line: &'a mut u64,
+    progress: &'a mut Progress,
     counts: &'a mut Counts,
+    /// Samples are dropped before this time, and more than `span_seconds` behind it.
+    oldest: i64,
+    span_seconds: u64,
     /// The last timestamp with the newline behind it, as it stood in its line; mostly the next one is
     /// the same.
     stamp: [u8; STAMP_BYTES],
@@ -226,10 +319,28 @@ impl<'a> Walk<'a> {
         now: i64,
         outbox: &'a mut Outbox,
         rules: Rules,
-        line: &'a mut u64,
+        progress: &'a mut Progress,
         counts: &'a mut Counts,
     ) -> Self {
-        Self { router, context, now, outbox, rules, line, counts, stamp: [0; STAMP_BYTES], stamp_seconds: 0 }
+        let retention = rules.dialect.retention_seconds;
+        // Without one, no time is too old.
+        let oldest = retention.map_or(-limits::TIME_SECONDS_MAX, |seconds| now.saturating_sub(seconds));
+        let span_seconds = now.saturating_add(limits::FUTURE_SECONDS_MAX).saturating_sub(oldest);
+        let span_seconds = u64::try_from(span_seconds).unwrap_or(0);
+        let (stamp, stamp_seconds) = ([0; STAMP_BYTES], 0);
+        Self {
+            router,
+            context,
+            now,
+            outbox,
+            rules,
+            progress,
+            counts,
+            oldest,
+            span_seconds,
+            stamp,
+            stamp_seconds,
+        }
     }
 
     /// Decodes `region`, which ends with a newline; returns how much of it was taken.
@@ -274,17 +385,17 @@ impl<'a> Walk<'a> {
                 Err((offset, fault)) => {
                     let error = |line| LineError::new(line, rest, offset, fault);
                     if self.rules.bad_line == BadLine::Stop {
-                        return Err(error(*self.line + 1));
+                        return Err(error(self.progress.lines + 1));
                     }
                     let Some(end) = skip_line(rest, open_quote) else { return Ok(at) };
                     self.counts.bad += 1;
                     if self.counts.first_bad.is_none() {
-                        self.counts.first_bad = Some(error(*self.line + 1));
+                        self.counts.first_bad = Some(error(self.progress.lines + 1));
                     }
                     at += end;
                 }
             }
-            *self.line += 1;
+            self.progress.lines += 1;
         }
         Ok(at)
     }
@@ -296,7 +407,11 @@ impl<'a> Walk<'a> {
     fn unexpected(&mut self, rest: &[u8], open_quote: OpenQuote) -> Result<Option<usize>, (usize, Fault)> {
         let indent = rest.iter().take_while(|&&byte| byte == b' ').count();
         let text = &rest[indent..];
+        let behind_indent = |(offset, fault)| (indent + offset, fault);
         if let Some(length) = blank(text) {
+            if !self.is_proven() {
+                shape::check_comment(&text[..length]).map_err(behind_indent)?;
+            }
             return Ok(Some(indent + length));
         }
         if text.first() == Some(&b',') {
@@ -304,8 +419,13 @@ impl<'a> Walk<'a> {
         }
         let name_length = key::measurement_length(text);
         let Some(metric) = self.router.metrics.find(&key::measurement(&text[..name_length])) else {
+            check_name(&text[..name_length]).map_err(behind_indent)?;
             let Some(end) = skip_line(text, open_quote) else { return Ok(None) };
             check_length(indent + end)?;
+            if !self.is_proven() {
+                shape::check(&text[..end]).map_err(behind_indent)?;
+                self.progress.is_proven = true;
+            }
             self.counts.unconfigured += 1;
             return Ok(Some(indent + end));
         };
@@ -318,19 +438,18 @@ impl<'a> Walk<'a> {
                 if let Some(key) = key_behind(&text[length..]) {
                     self.router.contexts[self.context.index()].table.prefetch(key);
                 }
-                self.declare(raw, absent, metric).map_err(|(offset, fault)| (indent + offset, fault))?
+                self.declare(raw, absent, metric).map_err(behind_indent)?
             }
         };
         match found {
             Found::Target(target) => {
-                let (value, time, end) =
-                    self.fields(text, length).map_err(|(offset, fault)| (indent + offset, fault))?;
+                let (value, time, end) = self.fields(text, length).map_err(behind_indent)?;
                 self.sample(target, time, value);
                 Ok(Some(indent + end))
             }
             refused => {
-                let Some(end) = skip_line(text, open_quote) else { return Ok(None) };
-                check_length(indent + end)?;
+                // A value of Graphite, which names no host, is not a line that forgot it.
+                let (_, _, end) = self.fields(text, length).map_err(behind_indent)?;
                 if let Found::Unsafe(name) = refused {
                     self.counts.unsafe_names += 1;
                     self.counts.first_unsafe.get_or_insert(name);
@@ -340,6 +459,11 @@ impl<'a> Walk<'a> {
                 Ok(Some(indent + end))
             }
         }
+    }
+
+    /// Whether the stream is known to be line protocol.
+    fn is_proven(&self) -> bool {
+        self.progress.is_proven || self.counts.samples > 0
     }
 
     /// Reads a key seen for the first time.
@@ -441,12 +565,22 @@ impl<'a> Walk<'a> {
 
     #[inline]
     fn sample(&mut self, target: Target, time: i64, value: f64) {
-        if time > self.now + limits::FUTURE_SECONDS_MAX {
-            self.counts.future += 1;
-            return;
+        if time.wrapping_sub(self.oldest) as u64 > self.span_seconds {
+            return self.outside(time);
         }
         self.counts.samples += 1;
         self.outbox.samples[usize::from(target.core)].push(Sample { link: target.link, time, value });
+    }
+
+    /// A sample is dropped for its time.
+    #[cold]
+    #[inline(never)]
+    fn outside(&mut self, time: i64) {
+        if time < self.oldest {
+            self.counts.too_old += 1;
+        } else {
+            self.counts.future += 1;
+        }
     }
 }
 
@@ -454,6 +588,13 @@ impl<'a> Walk<'a> {
 #[inline]
 fn check_length(line_with_newline: usize) -> Result<(), (usize, Fault)> {
     if line_with_newline > limits::LINE_BYTES_MAX + 1 { Err((0, Fault::TooLong)) } else { Ok(()) }
+}
+
+/// The name of a metric that is not configured must be text as well; most are plain.
+#[inline]
+fn check_name(name: &[u8]) -> Result<(), (usize, Fault)> {
+    let is_plain = name.iter().fold(true, |plain, byte| plain & (b' '..=b'~').contains(byte));
+    if is_plain { Ok(()) } else { key::check_text(name) }
 }
 
 /// Why no `value=` stands at the start of `text`.

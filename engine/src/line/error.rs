@@ -1,10 +1,11 @@
-//! What is wrong with a line, and where.
+//! What is wrong with a line, and where; and what it may be, if it is no line protocol at all.
 //!
 //! Errors are built only when they are shown: the decoder stops at the first bad line of a request and
 //! formats that one.
 
 use std::fmt;
 
+use super::other_format;
 use crate::limits;
 
 /// What is wrong with a line.
@@ -22,8 +23,18 @@ pub enum Fault {
     TagEqualsUnescaped,
     /// Type and id together are longer than [`limits::SELECTOR_PART_BYTES_MAX`].
     SelectorTooLong,
-    /// A cluster, host or type is not UTF-8.
+    /// A name is not UTF-8.
     NotUtf8,
+    /// A name holds a byte of 0 to 31, or 127.
+    ControlCharacter,
+    /// The first line of a stream has no line protocol's shape: it is something else.
+    NotLineProtocol,
+    /// The stream is compressed with gzip, which nothing announced.
+    Gzip,
+    /// The stream is compressed with zstd, which nothing announced.
+    Zstd,
+    /// The stream is UTF-16.
+    Utf16,
     /// The line ends before the field.
     FieldMissing,
     /// The field is not called `value`.
@@ -60,6 +71,17 @@ impl fmt::Display for Fault {
                 return write!(f, "type and id have more than {} bytes", limits::SELECTOR_PART_BYTES_MAX);
             }
             Self::NotUtf8 => "names must be UTF-8",
+            Self::ControlCharacter => "names must not contain control characters",
+            Self::NotLineProtocol => {
+                "line protocol is expected: <metric>,cluster=<c>,hostname=<h> value=<number> [<time>]"
+            }
+            Self::Gzip => {
+                "this is compressed with gzip: say so (over HTTP with Content-Encoding: gzip), or send plain lines"
+            }
+            Self::Zstd => {
+                "this is compressed with zstd: say so (over HTTP with Content-Encoding: zstd), or send plain lines"
+            }
+            Self::Utf16 => "this is UTF-16: send UTF-8",
             Self::FieldMissing => "a field value=<number> is expected",
             Self::FieldName => "the only field known is 'value'",
             Self::FieldSecond => "exactly one field is expected",
@@ -77,7 +99,7 @@ impl fmt::Display for Fault {
 
 /// A bad line: where it is, what is wrong, and a piece of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {fault}, near \"{quote}\"")]
+#[error("line {line}, column {column}: {fault}, near \"{quote}\"{}", Hint(*looks_like))]
 pub struct LineError {
     /// Counted from 1 over the whole request or connection.
     pub line: u64,
@@ -87,6 +109,17 @@ pub struct LineError {
     pub fault: Fault,
     /// At most [`limits::ERROR_QUOTE_BYTES_MAX`] bytes from the fault on, escaped.
     pub quote: String,
+    /// What the line may be instead of line protocol.
+    pub looks_like: Option<&'static str>,
+}
+
+/// A part of the text.
+struct Hint(Option<&'static str>);
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |format| write!(f, "; this looks like {format}"))
+    }
 }
 
 impl LineError {
@@ -94,7 +127,13 @@ impl LineError {
     #[must_use]
     pub fn new(line: u64, line_text: &[u8], offset: usize, fault: Fault) -> Self {
         let offset = offset.min(line_text.len());
-        Self { line, column: offset + 1, fault, quote: quote(&line_text[offset..]) }
+        let looks_like = match fault {
+            Fault::NotLineProtocol | Fault::FieldMissing | Fault::MeasurementMissing => {
+                other_format::guess(line_text)
+            }
+            _ => None,
+        };
+        Self { line, column: offset + 1, fault, quote: quote(&line_text[offset..]), looks_like }
     }
 }
 

@@ -50,9 +50,10 @@ impl Key<'_> {
     /// Checks what becomes the name of a directory.
     ///
     /// # Errors
-    /// Which of the two names is empty, `.`, too long for a file name, or contains `..`, `/`, `\` or NUL.
+    /// Which of the two names is empty, `.`, too long for a file name, or contains `..`, `/`, `\` or NUL. The cluster may also be
+    /// the default of a transport, which [`parse`] has not looked at: it must not hold control characters either.
     pub fn check_names(&self) -> Result<(), UnsafeName> {
-        if !is_path_safe(&self.cluster) {
+        if !is_path_safe(&self.cluster) || has_control_character(self.cluster.as_bytes()) {
             return Err(UnsafeName::Cluster);
         }
         if !is_path_safe(&self.host) {
@@ -70,6 +71,25 @@ pub fn is_path_safe(name: &str) -> bool {
         && name != "."
         && !name.contains("..")
         && !name.bytes().any(|byte| matches!(byte, b'/' | b'\\' | 0))
+}
+
+/// Whether there is a byte of 0 to 31, or 127.
+#[must_use]
+pub fn has_control_character(text: &[u8]) -> bool {
+    // All of them are looked at: then the compiler takes many at a time.
+    text.iter().fold(false, |found, byte| found | byte.is_ascii_control())
+}
+
+/// Checks a name, or a text of several: UTF-8 without control characters (SPEC section 2).
+///
+/// # Errors
+/// The fault and its byte offset.
+pub fn check_text(text: &[u8]) -> Result<(), (usize, Fault)> {
+    if has_control_character(text) {
+        let at = text.iter().position(u8::is_ascii_control).unwrap_or_default();
+        return Err((at, Fault::ControlCharacter));
+    }
+    str::from_utf8(text).map(drop).map_err(|error| (error.valid_up_to(), Fault::NotUtf8))
 }
 
 /// Where the measurement name ends: at the first unescaped comma or space.
@@ -128,17 +148,21 @@ pub fn measurement(raw: &[u8]) -> Cow<'_, [u8]> {
 
 /// Reads the tags of `raw` (measurement and tags, up to the first unescaped space).
 ///
-/// Unknown tags are ignored; of a tag that occurs twice the last one counts.
+/// Unknown tags are ignored; of a tag that occurs twice the last one counts. `hostname` counts more than its alias `host`,
+/// whichever comes first.
 ///
 /// # Errors
 /// The fault and its byte offset in `raw`.
 pub fn parse<'a>(raw: &'a [u8], cluster_default: &'a str) -> Result<Key<'a>, (usize, Fault)> {
+    check_text(raw)?;
     // Mostly all of it is text without backslashes and without faults.
     let tags = match str::from_utf8(raw).ok().and_then(|text| plain_tags(text, cluster_default)) {
         Some(tags) => tags,
         None => any_tags(raw, cluster_default)?,
     };
-    let Tags { cluster, host, kind: [kind, id], subkind: [subkind, subid] } = tags;
+    let Tags { cluster, hostname, host, kind: [kind, id], subkind: [subkind, subid] } = tags;
+    // Tags are never empty.
+    let host = if hostname.is_empty() { host } else { hostname };
     let scope = (kind != "node").then_some(Scope { kind, id }).filter(|scope| scope.len() > 0);
     let subscope = Scope { kind: subkind, id: subid };
     let subscope = (scope.is_some() && subscope.len() > 0).then_some(subscope);
@@ -151,6 +175,7 @@ pub fn parse<'a>(raw: &'a [u8], cluster_default: &'a str) -> Result<Key<'a>, (us
 /// The tags that count.
 struct Tags<'a> {
     cluster: Cow<'a, str>,
+    hostname: Cow<'a, str>,
     host: Cow<'a, str>,
     /// `type`, `type-id`.
     kind: [Cow<'a, str>; 2],
@@ -162,14 +187,15 @@ impl<'a> Tags<'a> {
     fn new(cluster_default: &'a str) -> Self {
         let none = || Cow::Borrowed("");
         let (kind, subkind) = ([none(), none()], [none(), none()]);
-        Self { cluster: Cow::Borrowed(cluster_default), host: none(), kind, subkind }
+        Self { cluster: Cow::Borrowed(cluster_default), hostname: none(), host: none(), kind, subkind }
     }
 
     #[inline]
     fn named(&mut self, name: &[u8]) -> Option<&mut Cow<'a, str>> {
         Some(match name {
             b"cluster" => &mut self.cluster,
-            b"hostname" | b"host" => &mut self.host,
+            b"hostname" => &mut self.hostname,
+            b"host" => &mut self.host,
             b"type" => &mut self.kind[0],
             b"type-id" => &mut self.kind[1],
             b"stype" => &mut self.subkind[0],
@@ -339,6 +365,13 @@ mod tests {
             ("m,hostname=h,stype=memctrl,stype-id=1", "default", "h", None, None),
             ("m,hostname=h,type=node,stype=memctrl,stype-id=1", "default", "h", None, None),
             ("m,hostname=a,hostname=b", "default", "b", None, None),
+            ("m,host=a,host=b", "default", "b", None, None),
+            ("m,host=agent,hostname=node", "default", "node", None, None),
+            ("m,hostname=node,host=agent", "default", "node", None, None),
+            ("m,hostname=node,host=a,hostname=node2,host=b", "default", "node2", None, None),
+            ("m,hos\\=t=x,hostname=no\\ de,host=agent", "default", "no de", None, None),
+            ("m,cluster=a,hostname=h,cluster=b", "b", "h", None, None),
+            ("m,hostname=h,type=a,type-id=1,type=b,type-id=2", "default", "h", some("b2"), None),
             ("m,hostname=h\\ 2", "default", "h 2", None, None),
             ("m,hostname=h\\,3", "default", "h,3", None, None),
             ("m,hostname=h\\=4", "default", "h=4", None, None),
@@ -379,8 +412,8 @@ mod tests {
             }
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let list = |tags: Tags<'_>| {
-                let Tags { cluster, host, kind, subkind } = tags;
-                [&[cluster, host][..], &kind, &subkind]
+                let Tags { cluster, hostname, host, kind, subkind } = tags;
+                [&[cluster, hostname, host][..], &kind, &subkind]
                     .concat()
                     .iter()
                     .map(|tag| tag.to_string())
@@ -411,6 +444,37 @@ mod tests {
             assert_eq!(names(raw), Err((at, fault)), "{raw}");
         }
         assert_eq!(parse(b"m,host=\xff", ""), Err((7, Fault::NotUtf8)));
+    }
+
+    #[test]
+    fn every_tag_is_text_also_those_that_are_passed_over() {
+        for byte in (0..32).chain([127]) {
+            for (raw, at) in [
+                ("m,hostname=h?", 12),
+                ("m,hostname=?h,cluster=c", 11),
+                ("m,cluster=c?,host=h", 11),
+                ("m,host=h,type=a?", 15),
+                ("m,host=h,type=a,type-id=?1", 24),
+                ("m,host=h,unit=?", 14),
+                ("m,host=h,un?it=a", 11),
+                ("m,host=a\\ ?b", 10),
+                ("m?,host=h", 1),
+            ] {
+                let raw: Vec<u8> = raw.bytes().map(|b| if b == b'?' { byte } else { b }).collect();
+                assert_eq!(parse(&raw, ""), Err((at, Fault::ControlCharacter)), "{raw:?}");
+            }
+        }
+        for raw in [&b"m,host=h,unit=\xc3"[..], b"m,host=h,\xff=a", b"\xfe,host=h"] {
+            assert!(matches!(parse(raw, ""), Err((_, Fault::NotUtf8))), "{raw:?}");
+        }
+        assert!(parse("m\u{e4},host=h\u{80},unit=\u{b0}C".as_bytes(), "").is_ok());
+    }
+
+    #[test]
+    fn a_default_cluster_with_control_characters_is_no_cluster() {
+        let key = |default| parse(b"m,host=h", default).unwrap().check_names();
+        assert_eq!(key("a\tb"), Err(UnsafeName::Cluster));
+        assert_eq!(key("a b"), Ok(()));
     }
 
     #[test]

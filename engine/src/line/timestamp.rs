@@ -30,14 +30,15 @@ pub enum TimeUnit {
 }
 
 impl TimeUnit {
-    /// The unit that InfluxDB's parameter `precision` names; 1.x knows two more names than 2.x.
+    /// The unit that InfluxDB's parameter `precision` names: 1.x knows two more names than 2.x, 3.x writes them out.
     #[must_use]
     pub fn of_precision(name: &str) -> Option<Self> {
         Some(match name {
-            "ns" | "n" => Self::Nanoseconds,
-            "us" | "u" => Self::Microseconds,
-            "ms" => Self::Milliseconds,
-            "s" => Self::Seconds,
+            "ns" | "n" | "nanosecond" => Self::Nanoseconds,
+            "us" | "u" | "microsecond" => Self::Microseconds,
+            "ms" | "millisecond" => Self::Milliseconds,
+            "s" | "second" => Self::Seconds,
+            "auto" => Self::BySize,
             "m" => Self::Minutes,
             "h" => Self::Hours,
             _ => return None,
@@ -158,6 +159,12 @@ mod tests {
             let expected = expected.map(|seconds| Some((seconds, text.len())));
             assert_eq!(parse_in(format!("{text}\n").as_bytes(), unit), expected, "{text} {precision}");
         }
+        for (long, short) in
+            [("nanosecond", "ns"), ("microsecond", "us"), ("millisecond", "ms"), ("second", "s")]
+        {
+            assert_eq!(TimeUnit::of_precision(long), TimeUnit::of_precision(short));
+        }
+        assert_eq!(TimeUnit::of_precision("auto"), Some(TimeUnit::BySize));
         assert_eq!(TimeUnit::of_precision("days"), None);
         assert_eq!(TimeUnit::of_precision(""), None);
     }

@@ -1,14 +1,18 @@
 //! Who may call: tokens that `main.jwt-public-key` has signed (SPEC section 3).
 //!
-//! Before it: the header of an HTTP request ([`bearer`]), or the first line of a raw TCP connection. After it: the call.
+//! Before it: an HTTP request ([`token_of`]), or the first line of a raw TCP connection. After it: the call.
 //! One [`Access`] a core. A token is verified once and then remembered by its SHA-256, so that a collector's next request costs a
 //! hash; its times are looked at on every call.
 
 mod token;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use ring::digest::{SHA256, digest};
 
@@ -20,6 +24,11 @@ pub use token::{Unauthorized, Validity, Verifier};
 
 /// Longest token that is looked at; one of cc-backend has some hundred bytes.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Of user and password, whether padded or not.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 /// Verified tokens that a core remembers: 50 KB. Beyond, they are verified again.
 const KNOWN_TOKENS_MAX: usize = 1024;
 
@@ -87,17 +96,18 @@ impl Access {
         Ok(validity)
     }
 
-    /// Checks the header of a request.
+    /// Checks the [token](token_of) of a request.
     ///
     /// # Errors
     /// See [`Unauthorized`].
-    pub fn check_headers(
+    pub fn check_request(
         &self,
         headers: &HeaderMap,
+        query: Option<&str>,
         schemes: Schemes,
         now: i64,
     ) -> Result<Validity, Unauthorized> {
-        self.check(bearer(headers, schemes)?, now)
+        self.check(&token_of(headers, query, schemes)?, now)
     }
 
     /// Counts a refusal and warns of it, but not of every one. `who` is the kind of call.
@@ -118,26 +128,53 @@ impl Access {
 /// What may stand before a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schemes {
-    /// `Bearer`.
+    /// `Bearer`, or `Basic`.
     Bearer,
-    /// `Bearer`, or the `Token` of InfluxDB's clients.
+    /// The same, or the `Token` of InfluxDB's clients.
     BearerOrToken,
 }
 
-/// The token in `Authorization: Bearer <JWT>`; the word may be of any case, the header must be there once.
+/// The token of a request: in `Authorization: Bearer <JWT>`, or the password of `Authorization: Basic`, or, without that header,
+/// the parameter `p` of the URL (its `query`). Whose user name it is does not matter. The words may be of any case, the header must be there once.
 ///
 /// # Errors
 /// [`Unauthorized::Missing`], [`Unauthorized::NotBearer`].
-pub fn bearer(headers: &HeaderMap, schemes: Schemes) -> Result<&[u8], Unauthorized> {
+pub fn token_of<'a>(
+    headers: &'a HeaderMap,
+    query: Option<&'a str>,
+    schemes: Schemes,
+) -> Result<Cow<'a, [u8]>, Unauthorized> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next().ok_or(Unauthorized::Missing)?;
+    let Some(value) = values.next() else {
+        let mut parameters = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        let password =
+            parameters.find_map(|(name, value)| (name == "p" && !value.is_empty()).then_some(value));
+        return password
+            .map(|value| Cow::Owned(value.into_owned().into_bytes()))
+            .ok_or(Unauthorized::Missing);
+    };
     if values.next().is_some() {
         return Err(Unauthorized::NotBearer);
     }
     let value = value.as_bytes();
-    bearer_credentials(value)
-        .or_else(|| (schemes == Schemes::BearerOrToken).then(|| credentials(value, b"token "))?)
-        .ok_or(Unauthorized::NotBearer)
+    if let Some(token) = bearer_credentials(value) {
+        return Ok(Cow::Borrowed(token));
+    }
+    if schemes == Schemes::BearerOrToken
+        && let Some(token) = credentials(value, b"token ")
+    {
+        // InfluxDB 1.8 gets user:password there; a JWT has no colon.
+        return Ok(Cow::Borrowed(password(token).unwrap_or(token)));
+    }
+    let basic = credentials(value, b"basic ").and_then(|encoded| BASE64.decode(encoded).ok());
+    let token = basic.as_deref().and_then(password).filter(|token| !token.is_empty());
+    token.map(|token| Cow::Owned(token.to_vec())).ok_or(Unauthorized::NotBearer)
+}
+
+/// What stands behind the user's name and its colon.
+fn password(user_and_password: &[u8]) -> Option<&[u8]> {
+    let colon = memchr::memchr(b':', user_and_password)?;
+    Some(&user_and_password[colon + 1..])
 }
 
 /// What follows the word `Bearer`.

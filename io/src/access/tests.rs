@@ -207,31 +207,61 @@ fn a_core_remembers_a_bounded_number_of_tokens() {
     }
 }
 
+fn headers(values: &[&str]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for value in values {
+        headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+    }
+    headers
+}
+
 #[test]
 fn the_header_has_one_form() {
-    let headers = |values: &[&str]| {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
-        }
-        headers
-    };
+    let token = |values: &[&str], schemes| token_of(&headers(values), None, schemes).map(Cow::into_owned);
+    let good = Ok(b"a.b.c".to_vec());
     for value in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c ", " Bearer a.b.c"] {
-        assert_eq!(bearer(&headers(&[value]), Schemes::Bearer), Ok(&b"a.b.c"[..]), "{value:?}");
+        assert_eq!(token(&[value], Schemes::Bearer), good, "{value:?}");
     }
-    assert_eq!(bearer(&headers(&[]), Schemes::Bearer), Err(Unauthorized::Missing));
-    assert_eq!(bearer(&headers(&["token a.b.c"]), Schemes::BearerOrToken), Ok(&b"a.b.c"[..]));
-    assert_eq!(bearer(&headers(&["Bearer a.b.c"]), Schemes::BearerOrToken), Ok(&b"a.b.c"[..]));
-    assert_eq!(bearer(&headers(&["Basic a.b.c"]), Schemes::BearerOrToken), Err(Unauthorized::NotBearer));
+    assert_eq!(token(&[], Schemes::Bearer), Err(Unauthorized::Missing));
+    assert_eq!(token(&["token a.b.c"], Schemes::BearerOrToken), good);
+    assert_eq!(token(&["Token telegraf:a.b.c"], Schemes::BearerOrToken), good);
+    assert_eq!(token(&["Bearer a.b.c"], Schemes::BearerOrToken), good);
     for values in [
         &["a.b.c"][..],
         &["Token a.b.c"],
         &["Bearer"],
         &["Bearer "],
         &["Basic a.b.c"],
+        &["Basic"],
         &["Bearera.b.c"],
         &["Bearer a", "Bearer a"],
     ] {
-        assert_eq!(bearer(&headers(values), Schemes::Bearer), Err(Unauthorized::NotBearer), "{values:?}");
+        assert_eq!(token(values, Schemes::Bearer), Err(Unauthorized::NotBearer), "{values:?}");
+    }
+}
+
+#[test]
+fn a_password_may_be_the_token_and_the_user_is_anybody() {
+    let basic = |user_and_password: &str| format!("Basic {}", STANDARD.encode(user_and_password));
+    for schemes in [Schemes::Bearer, Schemes::BearerOrToken] {
+        let token = |value: &str, query| token_of(&headers(&[value]), query, schemes).map(Cow::into_owned);
+        let good = Ok(b"a.b.c".to_vec());
+        assert_eq!(token(&basic("telegraf:a.b.c"), None), good);
+        assert_eq!(token(&basic(":a.b.c"), None), good);
+        assert_eq!(token(&basic("u:a.b.c").replace("Basic", "bAsIc "), None), good);
+        assert_eq!(token(basic("us:a.b.c").trim_end_matches('='), None), good, "without padding");
+        assert_eq!(token(&basic("u:a:b"), None), Ok(b"a:b".to_vec()), "the user ends at the first colon");
+        for bad in [basic("a.b.c"), basic("u:"), basic(""), "Basic !".to_owned(), basic("u:a.b.c") + "x"] {
+            assert_eq!(token(&bad, Some("p=a.b.c")), Err(Unauthorized::NotBearer), "{bad}");
+        }
+        let token = |query| {
+            token_of(&headers(&[]), query, schemes)
+                .map_or(None, |token| String::from_utf8(token.into_owned()).ok())
+        };
+        assert_eq!(token(Some("db=c&u=telegraf&p=a%2Eb.c")).as_deref(), Some("a.b.c"));
+        assert_eq!(token(Some("p=a.b.c")).as_deref(), Some("a.b.c"));
+        for query in [None, Some(""), Some("u=a.b.c"), Some("p="), Some("pp=a.b.c"), Some("P=a.b.c")] {
+            assert_eq!(token(query), None, "{query:?}");
+        }
     }
 }

@@ -21,7 +21,9 @@ pub enum Unauthorized {
     #[error("a token is needed: send the header Authorization: Bearer <JWT>")]
     Missing,
     /// Another scheme, no token behind it, or the header twice.
-    #[error("the header must be there once and have the form Authorization: Bearer <JWT>")]
+    #[error(
+        "the header must be there once and have the form Authorization: Bearer <JWT>, or Basic with the token as password"
+    )]
     NotBearer,
     /// Not looked at.
     #[error("the token is longer than {TOKEN_BYTES_MAX} bytes")]

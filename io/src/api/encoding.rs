@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use hyper::header::{HeaderMap, TRANSFER_ENCODING};
+
 mod accept;
 mod decode;
 mod encode;
@@ -25,6 +27,22 @@ pub const PIECE_BYTES_MAX: usize = 64 * 1024;
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 const _: () = assert!(PIECE_BYTES_MAX < 1 << ZSTD_WINDOW_LOG_MAX);
+
+/// What is wrong with the `Transfer-Encoding` of a request, whose body then does not consist of what it seems to: to be answered
+/// with 501. `chunked` alone is known; it is taken apart before a request comes here.
+#[must_use]
+pub fn unknown_transfer_coding(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(TRANSFER_ENCODING).iter();
+    let first = values.next()?;
+    if values.next().is_none() && first.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
+        return None;
+    }
+    let mut quoted = first.as_bytes().escape_ascii().to_string();
+    quoted.truncate(64);
+    Some(format!(
+        "Transfer-Encoding \"{quoted}\" is not supported: use chunked alone, and Content-Encoding for gzip or zstd"
+    ))
+}
 
 /// How the bytes of a body are coded (SPEC section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

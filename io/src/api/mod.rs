@@ -32,6 +32,8 @@ use crate::recover::Loading;
 use crate::runtime::now_ns;
 use crate::ui::Pages;
 use body::ApiBody;
+use influx::InfluxOptions;
+use influx::resources::Resource;
 use reply::Form;
 
 /// What each call takes and answers, as OpenAPI; a test holds it against the calls there are.
@@ -45,22 +47,21 @@ pub type ApiResponse = Response<ApiBody>;
 pub struct Api {
     core: Rc<Core>,
     access: Option<Rc<Access>>,
-    /// `main.influx-fields`.
-    field_metrics: bool,
+    influx: InfluxOptions,
     metrics: Arc<DaemonMetrics>,
     pages: Rc<Pages>,
 }
 
 impl Api {
-    /// The API on top of a core; with `access`, for those it admits. `field_metrics`: fields of lines for InfluxDB are metrics.
+    /// The API on top of a core; with `access`, for those it admits.
     #[must_use]
     pub fn new(
         core: Rc<Core>,
         access: Option<Rc<Access>>,
-        field_metrics: bool,
+        influx: InfluxOptions,
         metrics: Arc<DaemonMetrics>,
     ) -> Self {
-        Self { core, access, field_metrics, metrics, pages: Rc::default() }
+        Self { core, access, influx, metrics, pages: Rc::default() }
     }
 
     /// The same, which also serves pages.
@@ -79,7 +80,8 @@ fn refusal(access: Option<&Access>, request: &Request<Incoming>) -> Option<Unaut
     } else {
         Schemes::Bearer
     };
-    let why = access.check_headers(request.headers(), schemes, clock_seconds()).err()?;
+    let uri = request.uri();
+    let why = access.check_request(request.headers(), uri.query(), schemes, clock_seconds()).err()?;
     access.refuse("a request", why);
     Some(why)
 }
@@ -93,6 +95,8 @@ enum Verb {
     Debug,
     Health,
     InfluxWrite(influx::Version),
+    InfluxQuery,
+    InfluxResource(Resource),
     Prometheus(prometheus::Endpoint),
     Metrics,
     ListClusters,
@@ -125,6 +129,11 @@ impl Verb {
             "/api/healthcheck" => Self::Health,
             "/write" => Self::InfluxWrite(influx::Version::One),
             "/api/v2/write" => Self::InfluxWrite(influx::Version::Two),
+            "/api/v3/write_lp" => Self::InfluxWrite(influx::Version::Three),
+            "/query" => Self::InfluxQuery,
+            "/api/v2/buckets" => Self::InfluxResource(Resource::Buckets),
+            "/api/v2/orgs" => Self::InfluxResource(Resource::Organizations),
+            "/api/v2/setup" => Self::InfluxResource(Resource::Setup),
             "/metrics" => Self::Metrics,
             "/ping" => Self::Probe(Probe::Ping),
             "/health" => Self::Probe(Probe::Health),
@@ -141,24 +150,42 @@ impl Verb {
     fn methods(self) -> &'static [Method] {
         match self {
             Self::Write | Self::Free | Self::InfluxWrite(_) => &[Method::POST],
-            Self::Query | Self::Health | Self::Prometheus(_) => &[Method::GET, Method::POST],
-            Self::Debug | Self::ListClusters | Self::ListHosts | Self::ListSeries | Self::Describe => {
-                &[Method::GET]
-            }
+            Self::Query
+            | Self::Health
+            | Self::Prometheus(_)
+            | Self::InfluxQuery
+            | Self::InfluxResource(Resource::Buckets) => &[Method::GET, Method::POST],
+            Self::InfluxResource(_)
+            | Self::Debug
+            | Self::ListClusters
+            | Self::ListHosts
+            | Self::ListSeries
+            | Self::Describe => &[Method::GET],
             Self::Metrics | Self::Probe(_) => &[Method::GET, Method::HEAD],
         }
     }
 
     /// Whether clients of InfluxDB call it.
     fn is_influx(self) -> bool {
-        matches!(self, Self::InfluxWrite(_) | Self::Probe(Probe::Ping | Probe::Health))
+        matches!(
+            self,
+            Self::InfluxWrite(_)
+                | Self::InfluxQuery
+                | Self::InfluxResource(_)
+                | Self::Probe(Probe::Ping | Probe::Health)
+        )
     }
 
     /// Who has to understand its errors.
     fn form(self) -> Form {
         match self {
-            Self::InfluxWrite(influx::Version::One) | Self::Probe(Probe::Ping) => Form::InfluxOne,
-            Self::InfluxWrite(influx::Version::Two) | Self::Probe(Probe::Health) => Form::InfluxTwo,
+            Self::InfluxWrite(influx::Version::One) | Self::InfluxQuery | Self::Probe(Probe::Ping) => {
+                Form::InfluxOne
+            }
+            Self::InfluxWrite(influx::Version::Two)
+            | Self::InfluxResource(_)
+            | Self::Probe(Probe::Health) => Form::InfluxTwo,
+            Self::InfluxWrite(influx::Version::Three) => Form::InfluxThree,
             Self::Prometheus(_) => Form::Prometheus,
             _ => Form::Own,
         }
@@ -173,7 +200,12 @@ impl Verb {
             Self::Debug => Call::Debug,
             Self::Health => Call::Healthcheck,
             Self::Metrics => Call::Metrics,
-            Self::ListClusters | Self::ListHosts | Self::ListSeries | Self::Describe => Call::Other,
+            Self::ListClusters
+            | Self::ListHosts
+            | Self::ListSeries
+            | Self::Describe
+            | Self::InfluxQuery
+            | Self::InfluxResource(_) => Call::Other,
             Self::Probe(_) => Call::Probe,
         }
     }
@@ -206,10 +238,10 @@ pub(crate) fn early_call(
     metrics: &DaemonMetrics,
     request: &Request<Incoming>,
 ) -> EarlyCall {
-    if let Some(why) = refusal(access, request) {
-        return EarlyCall::Answer(reply::unauthorized(why));
-    }
     let verb = Verb::of(request.uri().path());
+    if let Some(why) = refusal(access, request).filter(|why| !may_hold_password(verb, request, *why)) {
+        return EarlyCall::Answer(reply::unauthorized(why, verb.is_some_and(Verb::is_influx)));
+    }
     match verb.filter(|verb| verb.methods().contains(request.method())) {
         Some(Verb::Probe(probe)) => EarlyCall::Answer(probe.answer(&metrics.loading)),
         Some(Verb::Metrics) => EarlyCall::Answer(metrics::early(metrics)),
@@ -240,19 +272,38 @@ impl Api {
         if let Some(page) = self.pages.answer(&request) {
             return (Call::Other, page);
         }
+        let verb = Verb::of(request.uri().path());
         // Before anything else, so that no call, present or future, can be without.
-        if let Some(why) = refusal(self.access.as_deref(), &request) {
-            return (Call::Other, reply::unauthorized(why));
+        let refused = refusal(self.access.as_deref(), &request);
+        if let Some(why) = refused.filter(|why| !may_hold_password(verb, &request, *why)) {
+            return (Call::Other, reply::unauthorized(why, verb.is_some_and(Verb::is_influx)));
         }
-        let Some(verb) = Verb::of(request.uri().path()) else {
-            return (Call::Other, reply::error(hyper::StatusCode::NOT_FOUND, "there is no such path"));
+        let Some(verb) = verb else {
+            let form = unknown_path_form(request.uri().path());
+            return (
+                Call::Other,
+                reply::error_in(form, hyper::StatusCode::NOT_FOUND, "there is no such path"),
+            );
         };
-        (verb.counted_as(), self.answer_verb(verb, request).await)
+        let mut answer = self.answer_verb(verb, request, refused).await;
+        if verb.is_influx() {
+            probe::tell_version(&mut answer);
+        }
+        (verb.counted_as(), answer)
     }
 
-    async fn answer_verb(&self, verb: Verb, request: Request<Incoming>) -> ApiResponse {
+    /// With `refused`, the call is one whose body may hold the password: only that is looked at before it is checked.
+    async fn answer_verb(
+        &self,
+        verb: Verb,
+        request: Request<Incoming>,
+        refused: Option<Unauthorized>,
+    ) -> ApiResponse {
         if !verb.methods().contains(request.method()) {
             return reply::method_not_allowed(verb.form(), verb.methods());
+        }
+        if let Some(coding) = encoding::unknown_transfer_coding(request.headers()) {
+            return reply::error_in(verb.form(), hyper::StatusCode::NOT_IMPLEMENTED, &coding);
         }
         let core = Rc::clone(&self.core);
         let answer = match verb {
@@ -261,7 +312,17 @@ impl Api {
             Verb::Free => free::free(core, request).await,
             Verb::Debug => debug::debug(core, &request).await,
             Verb::Health => health::health(core, request).await,
-            Verb::InfluxWrite(version) => influx::write(core, request, version, self.field_metrics).await,
+            Verb::InfluxWrite(version) => influx::write(core, request, version, self.influx).await,
+            Verb::InfluxQuery => match influx::query::read(request).await {
+                Ok(question) => match self.refusal_of_form(refused, question.password.as_deref()) {
+                    Some(why) => return reply::unauthorized(why, true),
+                    None => influx::query::answer(&core, &question, self.influx.retention_seconds),
+                },
+                Err(refusal) => Err(refusal),
+            },
+            Verb::InfluxResource(resource) => {
+                influx::resources::answer(core, request, resource, self.influx.retention_seconds).await
+            }
             Verb::Prometheus(endpoint) => prometheus::prometheus(core, request, endpoint).await,
             Verb::Metrics => Ok(metrics::metrics(core, &self.metrics).await),
             Verb::Probe(probe) => Ok(probe.answer(&self.metrics.loading)),
@@ -276,6 +337,32 @@ impl Api {
             }
             reply::error_in(verb.form(), refusal.status, &refusal.message)
         })
+    }
+}
+
+impl Api {
+    /// Why a call with this password in its form may not be answered, if nothing else of it was a token.
+    fn refusal_of_form(&self, refused: Option<Unauthorized>, password: Option<&str>) -> Option<Unauthorized> {
+        let (access, mut why) = (self.access.as_deref()?, refused?);
+        if let Some(password) = password {
+            why = access.check(password.as_bytes(), clock_seconds()).err()?;
+        }
+        access.refuse("a request", why);
+        Some(why)
+    }
+}
+
+/// Whether a request without a token may bring it in its body: a form of InfluxDB 1.
+fn may_hold_password(verb: Option<Verb>, request: &Request<Incoming>, why: Unauthorized) -> bool {
+    why == Unauthorized::Missing && verb == Some(Verb::InfluxQuery) && request.method() == Method::POST
+}
+
+/// Who called a path that there is not.
+fn unknown_path_form(path: &str) -> Form {
+    match path {
+        _ if path.starts_with("/api/v2/") => Form::InfluxTwo,
+        _ if path.starts_with("/api/v3/") => Form::InfluxThree,
+        _ => Form::Own,
     }
 }
 

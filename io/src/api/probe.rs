@@ -12,19 +12,26 @@ use super::reply::Form;
 use super::{ApiResponse, reply};
 use crate::recover::Loading;
 
-/// Clients of InfluxDB choose by it what they send. 1.8 is the version that knows exactly the calls of `influx.rs`, those of 2.x among them.
+/// Clients of InfluxDB choose by it what they send. 1.8 is the version that knows the calls of `influx/`, those of 2.x among them.
 const INFLUX_VERSION: &str = "1.8.10";
 /// Where it stands.
 const INFLUX_VERSION_HEADER: &str = "x-influxdb-version";
+/// Which InfluxDB it is, for clients that ask.
+const INFLUX_BUILD_HEADER: &str = "x-influxdb-build";
 /// Seconds after which a client may try again.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
-/// `/ping`: 204, with the version that clients of InfluxDB ask for.
+/// `/ping`: 204; clients of InfluxDB look for its [version](tell_version).
 #[must_use]
 pub fn ping() -> ApiResponse {
-    let mut response = reply::no_content();
-    response.headers_mut().insert(INFLUX_VERSION_HEADER, HeaderValue::from_static(INFLUX_VERSION));
-    response
+    reply::no_content()
+}
+
+/// Adds the version that clients of InfluxDB ask for.
+pub(super) fn tell_version(response: &mut ApiResponse) {
+    let headers = response.headers_mut();
+    headers.insert(INFLUX_VERSION_HEADER, HeaderValue::from_static(INFLUX_VERSION));
+    headers.insert(INFLUX_BUILD_HEADER, HeaderValue::from_static("OSS"));
 }
 
 /// `/health`: 200, in the form of InfluxDB.

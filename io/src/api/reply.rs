@@ -42,6 +42,8 @@ pub enum Form {
     InfluxOne,
     /// Those of InfluxDB 2.x: `{"code":…,"message":…}`.
     InfluxTwo,
+    /// Those of InfluxDB 3.x, which look for either: `{"code":…,"message":…,"error":…}`.
+    InfluxThree,
     /// Those of Prometheus: `{"status":"error","errorType":…,"error":…}`.
     Prometheus,
 }
@@ -63,8 +65,10 @@ pub fn error_in(form: Form, status: StatusCode, message: &str) -> ApiResponse {
             text.extend_from_slice(b",\"error\":");
         }
         Form::InfluxOne => text.extend_from_slice(b"{\"error\":"),
-        Form::InfluxTwo => {
+        Form::InfluxTwo | Form::InfluxThree => {
             let code = match status {
+                StatusCode::NOT_FOUND => "not found",
+                StatusCode::UNAUTHORIZED => "unauthorized",
                 StatusCode::METHOD_NOT_ALLOWED => "method not allowed",
                 StatusCode::PAYLOAD_TOO_LARGE => "request too large",
                 StatusCode::SERVICE_UNAVAILABLE => "unavailable",
@@ -84,15 +88,20 @@ pub fn error_in(form: Form, status: StatusCode, message: &str) -> ApiResponse {
         }
     }
     push_json_string(&mut text, message);
+    if form == Form::InfluxThree {
+        text.extend_from_slice(b",\"error\":");
+        push_json_string(&mut text, message);
+    }
     text.extend_from_slice(b"}\n");
     let mut response = json(ApiBody::full(Bytes::from(text)));
     *response.status_mut() = status;
     response
 }
 
-/// 401, with what is needed.
+/// 401, with what is needed; `takes_basic`: clients that wait for a challenge before they send a password must get one.
 #[must_use]
-pub fn unauthorized(why: Unauthorized) -> ApiResponse {
+pub fn unauthorized(why: Unauthorized, takes_basic: bool) -> ApiResponse {
+    const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"cc-metric-store\"");
     const NEEDED: HeaderValue = HeaderValue::from_static("Bearer realm=\"cc-metric-store\"");
     const INVALID: HeaderValue =
         HeaderValue::from_static("Bearer realm=\"cc-metric-store\", error=\"invalid_token\"");
@@ -100,6 +109,9 @@ pub fn unauthorized(why: Unauthorized) -> ApiResponse {
     // RFC 6750: no error code for who has not tried.
     let challenge = if why == Unauthorized::Missing { NEEDED } else { INVALID };
     response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    if takes_basic {
+        response.headers_mut().append(WWW_AUTHENTICATE, BASIC);
+    }
     response
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use engine::line::key::has_control_character;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::{Request, StatusCode};
@@ -9,13 +10,27 @@ use hyper::{Request, StatusCode};
 use super::Refusal;
 
 /// Largest body of a query, free or health check: some hundred thousand queries.
-const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(super) const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The first parameter of this name, URL-decoded.
 #[must_use]
 pub fn parameter<'a, B>(request: &'a Request<B>, name: &str) -> Option<Cow<'a, str>> {
     let query = request.uri().query()?;
     form_urlencoded::parse(query.as_bytes()).find(|(found, _)| found == name).map(|(_, value)| value)
+}
+
+/// The parameter that names the cluster of lines without one; empty if it is missing.
+///
+/// # Errors
+/// 400 if it is not UTF-8, or holds control characters (SPEC section 2).
+pub fn cluster_parameter<B>(request: &Request<B>, name: &str) -> Result<String, Refusal> {
+    let cluster = parameter(request, name).unwrap_or_default();
+    if cluster.contains(char::REPLACEMENT_CHARACTER) || has_control_character(cluster.as_bytes()) {
+        return Err(Refusal::bad_request(format_args!(
+            "the parameter {name} must be UTF-8 without control characters"
+        )));
+    }
+    Ok(cluster.into_owned())
 }
 
 /// The whole body of a call that takes JSON.

@@ -12,7 +12,7 @@ use hyper::header::CONTENT_ENCODING;
 use hyper::{Request, StatusCode};
 
 use super::encoding::{self, BodyDecoder};
-use super::{ApiResponse, Refusal, reply, request::parameter};
+use super::{ApiResponse, Refusal, reply, request::cluster_parameter};
 use crate::core::Core;
 use crate::core::ingest::Ingest;
 
@@ -22,7 +22,7 @@ use crate::core::ingest::Ingest;
 /// 400 for a bad line (those before it are stored), a damaged or broken body; 415 for an unknown encoding; 503
 /// while the log does not work.
 pub async fn write(core: Rc<Core>, mut request: Request<Incoming>) -> Result<ApiResponse, Refusal> {
-    let cluster = parameter(&request, "cluster").unwrap_or_default().into_owned();
+    let cluster = cluster_parameter(&request, "cluster")?;
     let mut decoder = encoding::decoder(request.headers().get_all(CONTENT_ENCODING)).map_err(|error| {
         Refusal { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message: error.to_string() }
     })?;
@@ -64,6 +64,6 @@ fn bad_line(error: LineError) -> Refusal {
     Refusal::bad_request(error)
 }
 
-fn broken_body(error: &hyper::Error) -> Refusal {
+pub(super) fn broken_body(error: &hyper::Error) -> Refusal {
     Refusal::bad_request(format_args!("the body could not be read: {error}"))
 }

@@ -38,6 +38,8 @@ pub struct Ingest {
     call: Call,
     too_old: u64,
     beyond_series_max: u64,
+    /// What was reported so far, with what owners have dropped.
+    reported: Counts,
     /// Why an owner did not store something.
     refused: Option<NotWritten>,
     /// Bytes decoded since the core's other tasks had their turn.
@@ -62,6 +64,7 @@ impl Ingest {
             call: Call::new(core),
             too_old: 0,
             beyond_series_max: 0,
+            reported: Counts::default(),
             refused: None,
             turn_bytes: 0,
         }
@@ -138,11 +141,10 @@ impl Ingest {
         self.refused.is_some()
     }
 
-    /// How many bad lines were skipped since the last report, and the first of them.
+    /// What was dropped, for whatever reason, up to the last report; [`Self::finish`] makes one.
     #[must_use]
-    pub fn bad_lines(&self) -> Option<(u64, LineError)> {
-        let counts = &self.stream.counts;
-        counts.first_bad.clone().map(|first| (counts.bad, first))
+    pub fn dropped(&self) -> &Counts {
+        &self.reported
     }
 
     /// The same, for a caller that warns of them itself; they are still counted.
@@ -170,11 +172,13 @@ impl Ingest {
 
     /// Warns of what was rejected since the last time.
     pub fn report(&mut self) {
-        let counts = std::mem::take(&mut self.stream.counts);
+        let mut counts = std::mem::take(&mut self.stream.counts);
         self.core.counters.decoded(&counts);
-        let too_old = std::mem::take(&mut self.too_old);
-        let beyond_series_max = std::mem::take(&mut self.beyond_series_max) + counts.beyond_limit;
-        self.core.warn_rejected(&counts, too_old, beyond_series_max);
+        // Owners have counted theirs.
+        counts.too_old += std::mem::take(&mut self.too_old);
+        counts.beyond_limit += std::mem::take(&mut self.beyond_series_max);
+        self.core.warn_rejected(&counts);
+        self.reported.add(counts);
     }
 }
 
@@ -190,7 +194,8 @@ impl Drop for Ingest {
 
 impl Core {
     /// Warns of rejected lines, at most once per kind and interval.
-    fn warn_rejected(&self, counts: &Counts, too_old: u64, beyond_series_max: u64) {
+    fn warn_rejected(&self, counts: &Counts) {
+        let (too_old, beyond_series_max) = (counts.too_old, counts.beyond_limit);
         let now_ms = crate::runtime::now_ms();
         let warnings = &self.warnings;
         if counts.unsafe_names > 0

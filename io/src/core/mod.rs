@@ -126,6 +126,11 @@ impl Core {
         self.outgoing.cores()
     }
 
+    /// How many series there may be; 0: as many as come.
+    pub(crate) fn series_max(&self) -> usize {
+        self.series_max
+    }
+
     /// An empty list with memory of an earlier one.
     pub(crate) fn spare_list(&self) -> Vec<Sample> {
         self.spare.borrow_mut().pop().unwrap_or_default()

@@ -58,7 +58,8 @@ pub fn of_request(bytes: &[u8], cores: usize) -> Place {
             .iter()
             .any(|name| header.name.eq_ignore_ascii_case(name))
     });
-    if !is_plain || !path.trim_end_matches('/').ends_with("/write") {
+    let path = path.trim_end_matches('/');
+    if !is_plain || !["/write", "/write_lp"].iter().any(|call| path.ends_with(call)) {
         return Place::Anywhere;
     }
     let cluster = parse(query.as_bytes()).find(|(name, _)| CLUSTER_PARAMETERS.contains(&&**name));
@@ -89,15 +90,16 @@ fn first_host<'a>(lines: &'a [u8], cluster_default: &'a str) -> Glance<'a> {
     }
     let Some(end) = memchr::memchr2(b' ', b'\n', head) else { return unfinished };
     let Ok(key) = str::from_utf8(&head[..end]) else { return Glance::NoHost };
-    let (mut cluster, mut host) = (cluster_default, None);
+    let (mut cluster, mut hostname, mut host) = (cluster_default, None, None);
     for tag in key.split(',').skip(1) {
         match tag.split_once('=') {
             Some(("cluster", name)) => cluster = name,
-            Some(("hostname" | "host", name)) => host = Some(name),
+            Some(("hostname", name)) => hostname = Some(name),
+            Some(("host", name)) => host = Some(name),
             _ => {}
         }
     }
-    host.map_or(Glance::NoHost, |host| Glance::Host(cluster, host))
+    hostname.or(host).map_or(Glance::NoHost, |host| Glance::Host(cluster, host))
 }
 
 #[cfg(test)]
@@ -109,6 +111,8 @@ mod tests {
         for (lines, expected) in [
             ("a,cluster=c,hostname=h,type=node value=1", Glance::Host("c", "h")),
             ("a,type=node,host=h value=1\n", Glance::Host("d", "h")),
+            ("a,host=agent,hostname=h,type=node value=1", Glance::Host("d", "h")),
+            ("a,hostname=h,host=agent value=1", Glance::Host("d", "h")),
             ("a,hostname=h value=1\nb,hostname=i value=2\n", Glance::Host("d", "h")),
             ("\n\r\n# authorization: Bearer x,hostname=i \na,hostname=h value=1", Glance::Host("d", "h")),
             ("a value=1,hostname=h", Glance::NoHost),
@@ -132,9 +136,13 @@ mod tests {
     #[test]
     fn a_write_belongs_to_the_owner_of_its_first_host() {
         let host = host_of_the_second();
-        for path in
-            ["/api/write?cluster=c", "/api/write/?cluster=c", "/write?db=c", "/api/v2/write?org=o&bucket=c/r"]
-        {
+        for path in [
+            "/api/write?cluster=c",
+            "/api/write/?cluster=c",
+            "/write?db=c",
+            "/api/v2/write?org=o&bucket=c/r",
+            "/api/v3/write_lp?db=c",
+        ] {
             let request = format!(
                 "POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 500\r\n\r\nm,hostname={host} value=1 1\nm,hostname="
             );

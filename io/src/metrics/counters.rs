@@ -226,12 +226,13 @@ impl Counters {
 
     /// What decoding has made of lines. A line that ended its request is not among the counts: see [`Self::bad_line`].
     pub fn decoded(&self, counts: &Counts) {
-        let Counts { samples, unconfigured, unsafe_names, beyond_limit, future, bad, .. } = counts;
-        self.lines.add(samples + unconfigured + unsafe_names + beyond_limit + future + bad);
+        let Counts { samples, unconfigured, unsafe_names, beyond_limit, future, too_old, bad, .. } = counts;
+        self.lines.add(samples + unconfigured + unsafe_names + beyond_limit + future + too_old + bad);
         self.unconfigured.add(*unconfigured);
         self.reject(Rejected::UnsafeName, *unsafe_names);
         self.reject(Rejected::BeyondMaxSeries, *beyond_limit);
         self.reject(Rejected::Future, *future);
+        self.reject(Rejected::TooOld, *too_old);
         self.reject(Rejected::BadLine, *bad);
     }
 

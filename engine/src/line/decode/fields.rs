@@ -3,14 +3,14 @@
 //! A field is looked up under the key that a line of its own would have, so both mean the same series. Such a line
 //! costs a hash a field; it is not predicted.
 
-use super::{Found, OpenQuote, Walk, blank, check_length, key, skip_line, value};
+use super::{Found, OpenQuote, Walk, blank, check_length, check_name, key, shape, skip_line, value};
 use crate::config::MetricId;
 use crate::limits;
 use crate::line::error::Fault;
 use crate::series::table::Target;
 
 /// What a field holds.
-enum Content {
+pub(super) enum Content {
     Number(f64),
     /// A string or boolean.
     Other,
@@ -32,6 +32,7 @@ impl Walk<'_> {
         let indent = rest.iter().take_while(|&&byte| byte == b' ').count();
         let text = &rest[indent..];
         if let Some(length) = blank(text) {
+            shape::check_comment(&text[..length]).map_err(|(offset, fault)| (indent + offset, fault))?;
             return Ok(Some(indent + length));
         }
         if text.first() == Some(&b',') {
@@ -47,6 +48,7 @@ impl Walk<'_> {
     /// Reads a line that begins with its measurement; returns where it ends.
     fn fields_and_time(&mut self, line: &[u8]) -> Result<usize, (usize, Fault)> {
         let key_length = key::key_length(line);
+        check_name(&line[..key::measurement_length(line)])?;
         let mut at = key_length + line[key_length..].iter().take_while(|&&byte| byte == b' ').count();
         let (mut values, mut key, mut keys_bytes) = (Values::new(), Vec::new(), 0);
         loop {
@@ -83,6 +85,7 @@ impl Walk<'_> {
     /// Where the samples of this key go; `None`, counted, if they are not wanted.
     fn target_of_field(&mut self, key: &[u8]) -> Result<Option<Target>, (usize, Fault)> {
         let Some(metric) = self.metric_of(key) else {
+            check_name(&key[..key::measurement_length(key)])?;
             self.counts.unconfigured += 1;
             return Ok(None);
         };
@@ -130,7 +133,7 @@ fn push_key(key: &mut Vec<u8>, line_key: &[u8], field: &[u8]) -> usize {
 }
 
 /// The length of the field name at the start of `text`, if there is one and `=` follows.
-fn name_length(text: &[u8]) -> Option<usize> {
+pub(super) fn name_length(text: &[u8]) -> Option<usize> {
     let is_end = |at: usize| match text[at] {
         b'\n' => true,
         b'=' | b',' | b' ' => at == 0 || text[at - 1] != b'\\',
@@ -141,7 +144,7 @@ fn name_length(text: &[u8]) -> Option<usize> {
 }
 
 /// Reads the content of a field at the start of `text`, which ends with a newline; and how many bytes it takes.
-fn content(text: &[u8]) -> Result<(Content, usize), Fault> {
+pub(super) fn content(text: &[u8]) -> Result<(Content, usize), Fault> {
     if text.first() == Some(&b'"') {
         return string_length(text).map(|length| (Content::Other, length)).ok_or(Fault::ValueSyntax);
     }

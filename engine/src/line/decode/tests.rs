@@ -106,6 +106,8 @@ fn lines_that_say_nothing() {
 
 #[test]
 fn unconfigured_metrics_are_skipped_whatever_they_look_like() {
+    // Once the stream has shown a line.
+    let before = "cpu_load,hostname=before value=1 1\n";
     for text in [
         "event,hostname=h message=\"two\nlines\" 1700000000\n",
         "log message=\"quote \\\" and\ncpu_load,hostname=x value=1 1\n\" 17\n",
@@ -115,10 +117,107 @@ fn unconfigured_metrics_are_skipped_whatever_they_look_like() {
         "cpu_loadx,hostname=h value=1\n",
         "cpu_loa,hostname=h value=1\n",
     ] {
-        let text = format!("{text}cpu_load,hostname=h value=2 7\n");
-        assert_eq!(good(&text), [row("default/h", "cpu_load", 7, 2.0)], "{text:?}");
-        let (_, counts, _) = decode(&[text.as_bytes()], BadLine::Stop);
-        assert_eq!(counts.unconfigured, 1, "{text:?}");
+        for (before, extra) in [(before, 0), ("log text=\"good\"\n", 1)] {
+            let text = format!("{before}{text}cpu_load,hostname=h value=2 7\n");
+            assert!(good(&text).contains(&row("default/h", "cpu_load", 7, 2.0)), "{text:?}");
+            let (_, counts, _) = decode(&[text.as_bytes()], BadLine::Stop);
+            assert_eq!(counts.unconfigured, 1 + extra, "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn a_first_line_of_another_format_is_bad() {
+    for first in ["", "\n", "# comment\n", "  \r\n"] {
+        for (text, looks_like) in [
+            ("foo\n", None),
+            ("=1\n", None),
+            ("[{\"metric\":\"cpu_load\",\"value\":1}]", Some("JSON")),
+            ("{\n\"metric\": \"cpu_load\"\n}\n", Some("JSON")),
+            ("cpu_load{hostname=\"h\"} 1\n", Some("the text format of Prometheus")),
+            ("cpu_load.h 1 1700000000\n", Some("the plain text of Graphite or Prometheus")),
+            // A configured metric, without a host, but without a value as well.
+            ("cpu_load 1 1700000000\n", Some("the plain text of Graphite or Prometheus")),
+            ("put cpu_load 1700000000 1 hostname=h\n", Some("OpenTSDB's telnet protocol")),
+            ("#group,false\n,result,table\n", None),
+            ("\n\x08cpu_load\x12\x01", None),
+            ("#\x02\x03\n", None),
+        ] {
+            let text = format!("{first}{text}");
+            let (rows, _, error) = decode(&[text.as_bytes()], BadLine::Stop);
+            let error = error.unwrap_or_else(|| panic!("{text:?} was accepted"));
+            assert_eq!((rows.len(), error.looks_like), (0, looks_like), "{text:?}: {error}");
+            let (_, counts, _) = decode(&[text.as_bytes()], BadLine::Skip);
+            assert!(counts.bad > 0 && counts.unconfigured == 0, "{text:?}");
+        }
+    }
+    let (_, _, error) = decode(&[b"{\"a\":1}"], BadLine::Stop);
+    let said = error.unwrap().to_string();
+    assert!(said.contains("line protocol is expected") && said.contains("looks like JSON"), "{said}");
+}
+
+#[test]
+fn names_are_text_whether_their_metric_is_configured_or_not() {
+    for byte in (0..=31).chain([127]).filter(|&byte| byte != b'\n') {
+        let bad = |line: &str| line.bytes().map(|b| if b == b'?' { byte } else { b }).collect::<Vec<_>>();
+        for line in [
+            "cpu_load,hostname=h? value=1",
+            "cpu_load?,hostname=h value=1",
+            "event?,hostname=h text=\"a\"",
+            "?event text=\"a\"",
+            "cpu_load,hostname=h,unit=? value=1",
+            "cpu_load,hostname=h,cluster=c? value=1",
+        ] {
+            let text = [b"cpu_load,hostname=good value=1 1\n", &bad(line)[..], b"\n"].concat();
+            for dialect in [Dialect::default(), Dialect { field_metrics: true, ..Dialect::default() }] {
+                let (_, counts, error) = decode_dialect(&[&text], BadLine::Skip, dialect);
+                assert_eq!((error, counts.samples, counts.bad), (None, 1, 1), "{byte} {line}");
+                let fault = counts.first_bad.unwrap().fault;
+                assert_eq!(fault, Fault::ControlCharacter, "{byte} {line}");
+            }
+        }
+    }
+    let (_, counts, _) = decode(&[b"event\xff text=\"a\"\ncpu_load,hostname=\xe4 value=1\n"], BadLine::Skip);
+    assert_eq!((counts.bad, counts.first_bad.unwrap().fault), (2, Fault::NotUtf8));
+    assert_eq!(good("\u{e4} text=\"a\"\ncpu_load,hostname=\u{e4} value=1 1\n").len(), 1);
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over_at_the_start_alone() {
+    let text = b"\xef\xbb\xbfcpu_load,hostname=h value=1 1\n";
+    for size in 1..8 {
+        let (rows, _, error) = decode(&text.chunks(size).collect::<Vec<_>>(), BadLine::Stop);
+        assert_eq!((rows, error), (vec![row("default/h", "cpu_load", 1, 1.0)], None), "{size}");
+        let (rows, counts, _) =
+            decode(&[text, &text[..]].concat().chunks(size).collect::<Vec<_>>(), BadLine::Skip);
+        assert_eq!((rows.len(), counts.unconfigured), (1, 1), "in the middle it is a part of a name");
+    }
+    for text in [&b""[..], b"\xef\xbb\xbf", b"\xef\xbb\xbf\n", b"\n", b"#a"] {
+        assert_eq!(decode(&[text], BadLine::Stop).2, None, "{text:?}");
+    }
+}
+
+#[test]
+fn what_is_compressed_or_utf_16_is_told_so() {
+    let utf_16 =
+        |text: &str, order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<_>>();
+    let line = "cpu_load,hostname=h value=1 1\n";
+    for (text, fault) in [
+        (b"\x1f\x8b\x08\x00\x00\n".to_vec(), Fault::Gzip),
+        (b"\x28\xb5\x2f\xfd\x20\n".to_vec(), Fault::Zstd),
+        (utf_16(&format!("\u{feff}{line}"), u16::to_le_bytes), Fault::Utf16),
+        (utf_16(&format!("\u{feff}{line}"), u16::to_be_bytes), Fault::Utf16),
+        (utf_16(line, u16::to_le_bytes), Fault::Utf16),
+        (utf_16(line, u16::to_be_bytes), Fault::Utf16),
+    ] {
+        for size in [1, 3, 1000] {
+            let chunks: Vec<_> = text.chunks(size).collect();
+            let (rows, _, error) = decode(&chunks, BadLine::Stop);
+            assert_eq!((rows.len(), error.map(|error| (error.line, error.fault))), (0, Some((1, fault))));
+            let (rows, counts, error) = decode(&chunks, BadLine::Skip);
+            assert_eq!((rows.len(), error, counts.first_bad.unwrap().fault), (0, None, fault));
+            assert!(counts.bad > 0);
+        }
     }
 }
 
@@ -202,6 +301,21 @@ fn names_that_cannot_be_paths_are_rejected_and_the_batch_is_kept() {
         assert_eq!(rows, [row("default/good", "cpu_load", 1, 1.0)], "{bad}");
         assert_eq!(counts.unsafe_names, 1, "{bad}");
     }
+}
+
+#[test]
+fn with_a_retention_what_is_older_is_dropped_the_first_sample_of_a_series_too() {
+    let dialect = Dialect { retention_seconds: Some(100), ..Dialect::default() };
+    let (oldest, newest) = (NOW - 100, NOW + limits::FUTURE_SECONDS_MAX);
+    let text: String = [oldest - 1, oldest, newest, newest + 1, -99_999_999_999, 99_999_999_999, oldest - 1]
+        .map(|time| format!("cpu_load,hostname=a value=1 {time}\n"))
+        .concat();
+    let (rows, counts, error) = decode_dialect(&[text.as_bytes()], BadLine::Stop, dialect);
+    assert_eq!(error, None);
+    assert_eq!(rows.iter().map(|row| row.2).collect::<Vec<_>>(), [oldest, newest]);
+    assert_eq!((counts.samples, counts.too_old, counts.future, counts.dropped()), (2, 3, 2, 5));
+    let (rows, counts, _) = decode(&[text.as_bytes()], BadLine::Stop);
+    assert_eq!((rows.len(), counts.too_old, counts.future), (5, 0, 2), "owners know what is late");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use crate::line::decode::{BadLine, Dialect};
 use crate::line::error::Fault;
 use crate::line::timestamp::TimeUnit;
 
-const FIELDS: Dialect = Dialect { time_unit: TimeUnit::Seconds, field_metrics: true };
+const FIELDS: Dialect =
+    Dialect { time_unit: TimeUnit::Seconds, field_metrics: true, retention_seconds: None };
 
 fn good(text: &str) -> (Vec<Row>, u64) {
     let (rows, counts, error) = decode_dialect(&[text.as_bytes()], BadLine::Stop, FIELDS);
@@ -93,7 +94,7 @@ fn fields_times_tags_are_bounded() {
 
 #[test]
 fn units_hold_without_fields_as_metrics() {
-    let dialect = Dialect { time_unit: TimeUnit::Milliseconds, field_metrics: false };
+    let dialect = Dialect { time_unit: TimeUnit::Milliseconds, ..Dialect::default() };
     let text = "cpu_load,host=h value=1 1700000000\ncpu_load,host=h value=2 1700000000\n";
     let (rows, _, error) = decode_dialect(&[text.as_bytes()], BadLine::Stop, dialect);
     assert_eq!(error, None);
