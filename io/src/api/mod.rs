@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use engine::remote_write::lines::LabelNames;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
@@ -32,6 +33,7 @@ use crate::recover::Loading;
 use crate::runtime::now_ns;
 use crate::ui::Pages;
 use body::ApiBody;
+use prometheus::write::RemoteWrite;
 use reply::Form;
 
 /// What each call takes and answers, as OpenAPI; a test holds it against the calls there are.
@@ -47,6 +49,8 @@ pub struct Api {
     access: Option<Rc<Access>>,
     /// `main.influx-fields`.
     field_metrics: bool,
+    /// `main.remote-write`.
+    remote_write: Rc<RemoteWrite>,
     metrics: Arc<DaemonMetrics>,
     pages: Rc<Pages>,
 }
@@ -60,7 +64,15 @@ impl Api {
         field_metrics: bool,
         metrics: Arc<DaemonMetrics>,
     ) -> Self {
-        Self { core, access, field_metrics, metrics, pages: Rc::default() }
+        let remote_write = Rc::new(RemoteWrite::new(LabelNames::default(), "", &core.metrics));
+        Self { core, access, field_metrics, remote_write, metrics, pages: Rc::default() }
+    }
+
+    /// The same, which takes Prometheus' labels for others.
+    #[must_use]
+    pub fn with_remote_write(self, labels: LabelNames, cluster_default: &str) -> Self {
+        let remote_write = Rc::new(RemoteWrite::new(labels, cluster_default, &self.core.metrics));
+        Self { remote_write, ..self }
     }
 
     /// The same, which also serves pages.
@@ -94,6 +106,7 @@ enum Verb {
     Health,
     InfluxWrite(influx::Version),
     Prometheus(prometheus::Endpoint),
+    RemoteWrite,
     Metrics,
     ListClusters,
     ListHosts,
@@ -125,6 +138,7 @@ impl Verb {
             "/api/healthcheck" => Self::Health,
             "/write" => Self::InfluxWrite(influx::Version::One),
             "/api/v2/write" => Self::InfluxWrite(influx::Version::Two),
+            "/api/v1/write" | "/api/v1/push" => Self::RemoteWrite,
             "/metrics" => Self::Metrics,
             "/ping" => Self::Probe(Probe::Ping),
             "/health" => Self::Probe(Probe::Health),
@@ -140,13 +154,21 @@ impl Verb {
     /// The methods it takes. Bodies with GET are what the reference's clients send.
     fn methods(self) -> &'static [Method] {
         match self {
-            Self::Write | Self::Free | Self::InfluxWrite(_) => &[Method::POST],
-            Self::Query | Self::Health | Self::Prometheus(_) => &[Method::GET, Method::POST],
+            Self::Write | Self::Free | Self::InfluxWrite(_) | Self::RemoteWrite => &[Method::POST],
+            Self::Prometheus(endpoint) => endpoint.methods(),
+            Self::Query | Self::Health => &[Method::GET, Method::POST],
             Self::Debug | Self::ListClusters | Self::ListHosts | Self::ListSeries | Self::Describe => {
                 &[Method::GET]
             }
             Self::Metrics | Self::Probe(_) => &[Method::GET, Method::HEAD],
         }
+    }
+
+    /// Whether it takes a method. Prometheus answers OPTIONS on every path, and its clients' probes send HEAD.
+    fn takes(self, method: &Method) -> bool {
+        let is_described = self.methods().contains(method);
+        is_described
+            || matches!(self, Self::Prometheus(_)) && (*method == Method::HEAD || *method == Method::OPTIONS)
     }
 
     /// Whether clients of InfluxDB call it.
@@ -159,7 +181,7 @@ impl Verb {
         match self {
             Self::InfluxWrite(influx::Version::One) | Self::Probe(Probe::Ping) => Form::InfluxOne,
             Self::InfluxWrite(influx::Version::Two) | Self::Probe(Probe::Health) => Form::InfluxTwo,
-            Self::Prometheus(_) => Form::Prometheus,
+            Self::Prometheus(_) | Self::RemoteWrite => Form::Prometheus,
             _ => Form::Own,
         }
     }
@@ -167,7 +189,7 @@ impl Verb {
     /// What it is counted as.
     fn counted_as(self) -> Call {
         match self {
-            Self::Write | Self::InfluxWrite(_) => Call::Write,
+            Self::Write | Self::InfluxWrite(_) | Self::RemoteWrite => Call::Write,
             Self::Query | Self::Prometheus(_) => Call::Query,
             Self::Free => Call::Free,
             Self::Debug => Call::Debug,
@@ -210,10 +232,10 @@ pub(crate) fn early_call(
         return EarlyCall::Answer(reply::unauthorized(why));
     }
     let verb = Verb::of(request.uri().path());
-    match verb.filter(|verb| verb.methods().contains(request.method())) {
+    match verb.filter(|verb| verb.takes(request.method())) {
         Some(Verb::Probe(probe)) => EarlyCall::Answer(probe.answer(&metrics.loading)),
         Some(Verb::Metrics) => EarlyCall::Answer(metrics::early(metrics)),
-        Some(Verb::Write | Verb::InfluxWrite(_)) => EarlyCall::Wait,
+        Some(Verb::Write | Verb::InfluxWrite(_) | Verb::RemoteWrite) => EarlyCall::Wait,
         _ => {
             let form = verb.map_or(Form::Own, Verb::form);
             EarlyCall::WaitOr(probe::still_loading(form, &metrics.loading))
@@ -251,8 +273,11 @@ impl Api {
     }
 
     async fn answer_verb(&self, verb: Verb, request: Request<Incoming>) -> ApiResponse {
-        if !verb.methods().contains(request.method()) {
+        if !verb.takes(request.method()) {
             return reply::method_not_allowed(verb.form(), verb.methods());
+        }
+        if request.method() == Method::OPTIONS {
+            return reply::options(verb.methods());
         }
         let core = Rc::clone(&self.core);
         let answer = match verb {
@@ -262,7 +287,10 @@ impl Api {
             Verb::Debug => debug::debug(core, &request).await,
             Verb::Health => health::health(core, request).await,
             Verb::InfluxWrite(version) => influx::write(core, request, version, self.field_metrics).await,
-            Verb::Prometheus(endpoint) => prometheus::prometheus(core, request, endpoint).await,
+            Verb::Prometheus(endpoint) => {
+                prometheus::prometheus(core, request, endpoint, &self.metrics).await
+            }
+            Verb::RemoteWrite => prometheus::write::write(core, request, &self.remote_write).await,
             Verb::Metrics => Ok(metrics::metrics(core, &self.metrics).await),
             Verb::Probe(probe) => Ok(probe.answer(&self.metrics.loading)),
             Verb::Describe => Ok(reply::json(ApiBody::full(Bytes::from_static(DESCRIPTION.as_bytes())))),

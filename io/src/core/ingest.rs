@@ -28,6 +28,21 @@ pub struct NotWritten {
     pub why: Box<str>,
 }
 
+/// What was not kept of lines that were understood, and lines that were not; of all that is reported so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Bad lines that were skipped.
+    pub bad: u64,
+    /// Without cluster or host, or with one that can be no directory.
+    pub unsafe_names: u64,
+    /// Too far ahead of the clock.
+    pub future: u64,
+    /// Older than the retention.
+    pub too_old: u64,
+    /// Of new series beyond the most there may be.
+    pub beyond_series_max: u64,
+}
+
 /// A stream of lines being stored: a request body, a connection, a message.
 #[derive(Debug)]
 pub struct Ingest {
@@ -38,6 +53,7 @@ pub struct Ingest {
     call: Call,
     too_old: u64,
     beyond_series_max: u64,
+    dropped: Dropped,
     /// Why an owner did not store something.
     refused: Option<NotWritten>,
     /// Bytes decoded since the core's other tasks had their turn.
@@ -62,6 +78,7 @@ impl Ingest {
             call: Call::new(core),
             too_old: 0,
             beyond_series_max: 0,
+            dropped: Dropped::default(),
             refused: None,
             turn_bytes: 0,
         }
@@ -145,6 +162,12 @@ impl Ingest {
         counts.first_bad.clone().map(|first| (counts.bad, first))
     }
 
+    /// What was not kept, up to the last report or [`Self::finish`].
+    #[must_use]
+    pub fn dropped(&self) -> Dropped {
+        self.dropped
+    }
+
     fn take(&mut self, replies: Vec<(usize, Reply)>) {
         for (_, reply) in replies {
             match reply {
@@ -169,6 +192,12 @@ impl Ingest {
         let too_old = std::mem::take(&mut self.too_old);
         let beyond_series_max = std::mem::take(&mut self.beyond_series_max) + counts.beyond_limit;
         self.core.warn_rejected(&counts, too_old, beyond_series_max);
+        let dropped = &mut self.dropped;
+        dropped.bad += counts.bad;
+        dropped.unsafe_names += counts.unsafe_names;
+        dropped.future += counts.future;
+        dropped.too_old += too_old;
+        dropped.beyond_series_max += beyond_series_max;
     }
 }
 
