@@ -19,6 +19,7 @@ pub mod promql;
 pub mod query;
 pub mod recovery;
 pub mod reference_log;
+pub mod remote_write;
 pub mod series;
 pub mod sync;
 pub mod testing;

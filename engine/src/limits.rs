@@ -70,8 +70,8 @@ pub const RESAMPLE_POINTS_MIN: usize = 1000;
 /// A window of more values is not resampled with `full-range`: what is missing in it is in memory then, too.
 pub const RESAMPLE_WINDOW_MAX: u64 = 4_000_000;
 
-/// Longest question in PromQL.
-pub const PROMQL_BYTES_MAX: usize = 32 * 1024;
+/// Longest question in PromQL: Grafana writes "All" out, the name of every host.
+pub const PROMQL_BYTES_MAX: usize = 1024 * 1024;
 /// Brackets, commas and operators of such a question: they bound the depth of its tree.
 pub const PROMQL_NODES_MAX: usize = 256;
 /// Regular expressions of such a question.
@@ -84,8 +84,8 @@ pub const PROMQL_SERIES_MAX: usize = 20_000;
 pub const PROMQL_POINTS_MAX: usize = 1_000_000;
 /// Slots of one series that one answer is made of: 48 days of seconds. 8 bytes each are held.
 pub const PROMQL_SERIES_SLOTS_MAX: usize = 4 * 1024 * 1024;
-/// The machine of a regular expression of such a question: enough for all names of hosts that fit into it.
-pub const PROMQL_PATTERN_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// The machine of a regular expression of such a question: enough for thousands of full names of hosts.
+pub const PROMQL_PATTERN_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Slots unpacked, or looked at, before others get their turn.
 pub const PROMQL_SLOTS_PER_STEP: usize = 32 * 1024;
 /// Levels and series looked at before others get their turn.
@@ -97,6 +97,12 @@ pub const PROMQL_POINTS_PER_TURN: usize = 32 * 1024;
 /// Look-back of a selector, in samples of its metric.
 pub const PROMQL_LOOK_BACK_SLOTS: i64 = 5;
 
+/// Longest message of Prometheus' `remote_write` once it is decompressed, and longest body: some ten thousand samples are a megabyte.
+pub const REMOTE_WRITE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest time series of it; what its labels and samples take while they are read is up to 16 times as much.
+pub const REMOTE_WRITE_SERIES_BYTES_MAX: usize = 1024 * 1024;
+
+const _: () = assert!(REMOTE_WRITE_SERIES_BYTES_MAX <= REMOTE_WRITE_BYTES_MAX);
 const _: () = assert!(METRICS_MAX <= u16::MAX as usize);
 const _: () = assert!(METRIC_NAME_BYTES_MAX < LINE_BYTES_MAX);
 // A line of one field is never refused for its tags.

@@ -117,6 +117,8 @@ impl CoreStart {
             retention_seconds: store.retention_seconds(),
         };
         let api = Api::new(Rc::clone(&core), front.access.clone(), influx, metrics);
+        let labels = &settings.main.remote_write;
+        let api = api.with_remote_write(labels.labels.clone(), labels.cluster.as_deref().unwrap_or_default());
         let api = Rc::new(api.with_pages(pages));
         let http = HttpDoor::new(&front, Rc::clone(&api), Some(&core), &settings, &stop);
         let lines = LinesDoor::new(&front, &core, &settings);

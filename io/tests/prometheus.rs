@@ -199,7 +199,6 @@ fn what_cannot_be_answered_says_why() {
         ("query".to_owned(), 400, "bad_data"),
         (format!("query?query={}", encode(&deep)), 400, "bad_data"),
         (format!("query?query={}", encode(&long)), 400, "bad_data"),
-        (format!("query?query={}", "x".repeat(33_000)), 400, "bad_data"),
         ("query?query=1&time=yesterday".to_owned(), 400, "bad_data"),
         ("query?query=1&time=1e300".to_owned(), 400, "bad_data"),
         (format!("query?query={}", encode("cpu_load{host=~\"(\"}")), 400, "bad_data"),
@@ -256,10 +255,10 @@ fn what_cannot_be_answered_says_why() {
         );
         assert!(answer.json()["error"].as_str().is_some_and(|text| text.len() > 5), "{short}");
     }
-    let form = format!("query=1&{}", "x&".repeat(200_000));
-    assert_eq!(daemon.request("POST", "/api/v1/query", form).status, 400);
+    let long = format!("query={}", "x".repeat(1_100_000));
+    assert_eq!(daemon.request("POST", "/api/v1/query", long).status, 400);
     assert_eq!(daemon.request("DELETE", "/api/v1/query", "").status, 405);
-    assert_eq!(daemon.request("GET", "/api/v1/status/buildinfo", "").status, 404);
+    assert_eq!(daemon.request("GET", "/api/v1/status/nothing", "").status, 404);
     daemon.assert_answers();
 }
 

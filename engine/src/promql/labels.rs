@@ -1,10 +1,11 @@
 //! What a series is called in PromQL: its name, cluster, host and level as labels.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use crate::archive::scope::Scope;
 
-/// A label that series have. The order is that of answers.
+/// A label that series have. The order is that of their names: answers are sorted by it, as in Prometheus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Label {
     /// `__name__`: the metric.
@@ -13,17 +14,17 @@ pub enum Label {
     Cluster,
     /// `host`; `hostname` in questions means the same.
     Host,
-    /// `scope`: `node`, `hwthread`, …, as in the archive (SPEC section 6).
-    Scope,
-    /// `id`: which of them.
+    /// `id`: which of the levels of this scope.
     Id,
     /// `parent`: the levels between the host and the series' own, if there are any, joined by slashes.
     Parent,
+    /// `scope`: `node`, `hwthread`, …, as in the archive (SPEC section 6).
+    Scope,
 }
 
 impl Label {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Name, Self::Cluster, Self::Host, Self::Scope, Self::Id, Self::Parent];
+    pub const ALL: [Self; 6] = [Self::Name, Self::Cluster, Self::Host, Self::Id, Self::Parent, Self::Scope];
 
     /// Its name in answers.
     #[must_use]
@@ -76,8 +77,22 @@ impl LabelSet {
 }
 
 /// The labels of one series; an empty one is as good as none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// Sorted as Prometheus sorts: by name and value of the first label that differs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Labels([Box<str>; Label::ALL.len()]);
+
+impl Ord for Labels {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.iter().cmp(other.iter())
+    }
+}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Labels {
     /// Those of a level: its names from the cluster down. The metric's name is still empty.

@@ -3,11 +3,12 @@
 //! In the order of a question: [`text`] makes it harmless, [`plan`] reads it and cuts it into leaves (selectors, with the function and
 //! the aggregation right above them), which every owner answers for its hosts ([`scan`], with [`window`], in steps between which ingest
 //! runs), and the expression on top, which the asking core computes ([`evaluate`]) and writes ([`answer`]). Series are known by
-//! [`labels`], and chosen by [`matcher`].
+//! [`labels`], and chosen by [`matcher`]; lists of them are made by [`listing`].
 
 pub mod answer;
 pub mod evaluate;
 pub mod labels;
+pub mod listing;
 pub mod matcher;
 pub mod plan;
 pub mod scan;

@@ -172,7 +172,8 @@ impl Plan {
         let question = Question::new(text)?;
         let parsed = parse(&question)?;
         let parser::Expr::VectorSelector(selector) = &parsed else {
-            return Err(PromError::BadData(format!("a selector is expected, not {text}")));
+            let quoted: String = text.chars().take(limits::ERROR_QUOTE_BYTES_MAX).collect();
+            return Err(PromError::BadData(format!("a selector is expected, not {quoted}")));
         };
         let mut planner = Planner { metrics, question: &question, leaves: Vec::new() };
         planner.leaf(selector, Function::Latest, None)?;

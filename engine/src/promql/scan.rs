@@ -2,12 +2,12 @@
 //!
 //! It works in steps, each bounded by levels looked at or slots read; the answer is bounded in series and points.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::PromError;
 use super::evaluate::{Groups, Series};
 use super::labels::{Label, LabelSet, Labels, exposed_name};
+use super::listing::{ListQuestion, ListScan, Listing};
 use super::plan::Leaf;
 use super::window::{Function, Samples};
 use crate::config::MetricId;
@@ -28,7 +28,7 @@ pub struct PromQuestion {
 }
 
 /// What is wanted of the series of leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// Values at `start_ms, start_ms + step_ms, …`.
     Steps {
@@ -44,8 +44,8 @@ pub enum Wanted {
         /// The time.
         end_ms: i64,
     },
-    /// These labels of them; the values do not matter.
-    Labels(LabelSet),
+    /// A list of them; their values do not matter.
+    List(ListQuestion),
 }
 
 /// What one core answers.
@@ -55,8 +55,8 @@ pub struct PromAnswer {
     pub series: Vec<Vec<Series>>,
     /// For each leaf that is, its groups; for the others, none.
     pub groups: Vec<Groups>,
-    /// Different labels, if these are wanted.
-    pub labels: HashSet<Labels>,
+    /// The list, if one is wanted.
+    pub listing: Listing,
 }
 
 /// A question being answered by its core.
@@ -74,6 +74,8 @@ pub struct PromScan {
     looked_at: u64,
     points: usize,
     answer: PromAnswer,
+    /// Instead of all this, if a list is wanted.
+    list: Option<ListScan>,
 }
 
 /// A series that is being read, and then computed.
@@ -118,7 +120,11 @@ impl PromScan {
         let answer = PromAnswer {
             series: question.leaves.iter().map(|_| Vec::new()).collect(),
             groups: question.leaves.iter().map(|leaf| Groups::new(leaf.aggregate)).collect(),
-            labels: HashSet::new(),
+            listing: Listing::default(),
+        };
+        let list = match &question.wanted {
+            Wanted::List(wanted) => Some(ListScan::new(wanted.clone(), &question.leaves)),
+            _ => None,
         };
         Self {
             question,
@@ -130,12 +136,17 @@ impl PromScan {
             looked_at: 0,
             points: 0,
             answer,
+            list,
         }
     }
 
     /// Does a small part of the work; the answer when that was the last.
     pub fn step(&mut self, shard: &Shard) -> Option<Result<PromAnswer, PromError>> {
         let question = Arc::clone(&self.question);
+        if let Some(list) = &mut self.list {
+            let listing = list.step(shard, &question.leaves).transpose()?;
+            return Some(listing.map(|listing| PromAnswer { listing, ..PromAnswer::default() }));
+        }
         let Some(leaf) = question.leaves.get(self.leaf) else {
             return Some(Ok(std::mem::take(&mut self.answer)));
         };
@@ -195,18 +206,7 @@ impl PromScan {
                 left = left.saturating_sub(1);
                 let mut labels = labels.clone();
                 labels.set(Label::Name, &exposed_name(&shard.metrics().get(metric).name));
-                let Wanted::Labels(set) = self.question.wanted else {
-                    self.found.push((series, metric, labels));
-                    continue;
-                };
-                self.answer.labels.insert(labels.only(set));
-                if !set.has(Label::Name) {
-                    // All series of a level are called the same.
-                    break;
-                }
-            }
-            if self.answer.labels.len() > limits::PROMQL_SERIES_MAX {
-                return Err(PromError::too_large(limits::PROMQL_SERIES_MAX as u64, "series"));
+                self.found.push((series, metric, labels));
             }
         }
         Ok(())
@@ -229,7 +229,7 @@ impl PromScan {
                 (start_ms, start_ms + step_ms * (steps.max(1) - 1) as i64)
             }
             Wanted::Samples { end_ms } => (end_ms, end_ms),
-            Wanted::Labels(_) => unreachable!("labels are not read"),
+            Wanted::List(_) => unreachable!("what is listed is not read"),
         };
         let from = (first_ms - leaf.offset_ms - range_ms).div_euclid(1000);
         let to = (last_ms - leaf.offset_ms).div_euclid(1000) + 1;

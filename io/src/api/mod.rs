@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use engine::remote_write::lines::LabelNames;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
@@ -34,6 +35,7 @@ use crate::ui::Pages;
 use body::ApiBody;
 use influx::InfluxOptions;
 use influx::resources::Resource;
+use prometheus::write::RemoteWrite;
 use reply::Form;
 
 /// What each call takes and answers, as OpenAPI; a test holds it against the calls there are.
@@ -48,6 +50,8 @@ pub struct Api {
     core: Rc<Core>,
     access: Option<Rc<Access>>,
     influx: InfluxOptions,
+    /// `main.remote-write`.
+    remote_write: Rc<RemoteWrite>,
     metrics: Arc<DaemonMetrics>,
     pages: Rc<Pages>,
 }
@@ -61,7 +65,15 @@ impl Api {
         influx: InfluxOptions,
         metrics: Arc<DaemonMetrics>,
     ) -> Self {
-        Self { core, access, influx, metrics, pages: Rc::default() }
+        let remote_write = Rc::new(RemoteWrite::new(LabelNames::default(), "", &core.metrics));
+        Self { core, access, influx, remote_write, metrics, pages: Rc::default() }
+    }
+
+    /// The same, which takes Prometheus' labels for others.
+    #[must_use]
+    pub fn with_remote_write(self, labels: LabelNames, cluster_default: &str) -> Self {
+        let remote_write = Rc::new(RemoteWrite::new(labels, cluster_default, &self.core.metrics));
+        Self { remote_write, ..self }
     }
 
     /// The same, which also serves pages.
@@ -98,6 +110,7 @@ enum Verb {
     InfluxQuery,
     InfluxResource(Resource),
     Prometheus(prometheus::Endpoint),
+    RemoteWrite,
     Metrics,
     ListClusters,
     ListHosts,
@@ -134,6 +147,7 @@ impl Verb {
             "/api/v2/buckets" => Self::InfluxResource(Resource::Buckets),
             "/api/v2/orgs" => Self::InfluxResource(Resource::Organizations),
             "/api/v2/setup" => Self::InfluxResource(Resource::Setup),
+            "/api/v1/write" | "/api/v1/push" => Self::RemoteWrite,
             "/metrics" => Self::Metrics,
             "/ping" => Self::Probe(Probe::Ping),
             "/health" => Self::Probe(Probe::Health),
@@ -149,12 +163,11 @@ impl Verb {
     /// The methods it takes. Bodies with GET are what the reference's clients send.
     fn methods(self) -> &'static [Method] {
         match self {
-            Self::Write | Self::Free | Self::InfluxWrite(_) => &[Method::POST],
-            Self::Query
-            | Self::Health
-            | Self::Prometheus(_)
-            | Self::InfluxQuery
-            | Self::InfluxResource(Resource::Buckets) => &[Method::GET, Method::POST],
+            Self::Write | Self::Free | Self::InfluxWrite(_) | Self::RemoteWrite => &[Method::POST],
+            Self::Prometheus(endpoint) => endpoint.methods(),
+            Self::Query | Self::Health | Self::InfluxQuery | Self::InfluxResource(Resource::Buckets) => {
+                &[Method::GET, Method::POST]
+            }
             Self::InfluxResource(_)
             | Self::Debug
             | Self::ListClusters
@@ -163,6 +176,13 @@ impl Verb {
             | Self::Describe => &[Method::GET],
             Self::Metrics | Self::Probe(_) => &[Method::GET, Method::HEAD],
         }
+    }
+
+    /// Whether it takes a method. Prometheus answers OPTIONS on every path, and its clients' probes send HEAD.
+    fn takes(self, method: &Method) -> bool {
+        let is_described = self.methods().contains(method);
+        is_described
+            || matches!(self, Self::Prometheus(_)) && (*method == Method::HEAD || *method == Method::OPTIONS)
     }
 
     /// Whether clients of InfluxDB call it.
@@ -186,7 +206,7 @@ impl Verb {
             | Self::InfluxResource(_)
             | Self::Probe(Probe::Health) => Form::InfluxTwo,
             Self::InfluxWrite(influx::Version::Three) => Form::InfluxThree,
-            Self::Prometheus(_) => Form::Prometheus,
+            Self::Prometheus(_) | Self::RemoteWrite => Form::Prometheus,
             _ => Form::Own,
         }
     }
@@ -194,7 +214,7 @@ impl Verb {
     /// What it is counted as.
     fn counted_as(self) -> Call {
         match self {
-            Self::Write | Self::InfluxWrite(_) => Call::Write,
+            Self::Write | Self::InfluxWrite(_) | Self::RemoteWrite => Call::Write,
             Self::Query | Self::Prometheus(_) => Call::Query,
             Self::Free => Call::Free,
             Self::Debug => Call::Debug,
@@ -242,10 +262,10 @@ pub(crate) fn early_call(
     if let Some(why) = refusal(access, request).filter(|why| !may_hold_password(verb, request, *why)) {
         return EarlyCall::Answer(reply::unauthorized(why, verb.is_some_and(Verb::is_influx)));
     }
-    match verb.filter(|verb| verb.methods().contains(request.method())) {
+    match verb.filter(|verb| verb.takes(request.method())) {
         Some(Verb::Probe(probe)) => EarlyCall::Answer(probe.answer(&metrics.loading)),
         Some(Verb::Metrics) => EarlyCall::Answer(metrics::early(metrics)),
-        Some(Verb::Write | Verb::InfluxWrite(_)) => EarlyCall::Wait,
+        Some(Verb::Write | Verb::InfluxWrite(_) | Verb::RemoteWrite) => EarlyCall::Wait,
         _ => {
             let form = verb.map_or(Form::Own, Verb::form);
             EarlyCall::WaitOr(probe::still_loading(form, &metrics.loading))
@@ -299,8 +319,11 @@ impl Api {
         request: Request<Incoming>,
         refused: Option<Unauthorized>,
     ) -> ApiResponse {
-        if !verb.methods().contains(request.method()) {
+        if !verb.takes(request.method()) {
             return reply::method_not_allowed(verb.form(), verb.methods());
+        }
+        if request.method() == Method::OPTIONS {
+            return reply::options(verb.methods());
         }
         if let Some(coding) = encoding::unknown_transfer_coding(request.headers()) {
             return reply::error_in(verb.form(), hyper::StatusCode::NOT_IMPLEMENTED, &coding);
@@ -323,7 +346,13 @@ impl Api {
             Verb::InfluxResource(resource) => {
                 influx::resources::answer(core, request, resource, self.influx.retention_seconds).await
             }
-            Verb::Prometheus(endpoint) => prometheus::prometheus(core, request, endpoint).await,
+            Verb::Prometheus(endpoint) => {
+                prometheus::prometheus(core, request, endpoint, &self.metrics).await
+            }
+            Verb::RemoteWrite => {
+                let retention_seconds = self.influx.retention_seconds;
+                prometheus::write::write(core, request, &self.remote_write, retention_seconds).await
+            }
             Verb::Metrics => Ok(metrics::metrics(core, &self.metrics).await),
             Verb::Probe(probe) => Ok(probe.answer(&self.metrics.loading)),
             Verb::Describe => Ok(reply::json(ApiBody::full(Bytes::from_static(DESCRIPTION.as_bytes())))),

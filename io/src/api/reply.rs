@@ -115,18 +115,28 @@ pub fn unauthorized(why: Unauthorized, takes_basic: bool) -> ApiResponse {
     response
 }
 
+/// 204, with the methods that are allowed.
+#[must_use]
+pub fn options(methods: &[Method]) -> ApiResponse {
+    let mut response = no_content();
+    response.headers_mut().insert(ALLOW, allowed(methods));
+    response
+}
+
+fn allowed(methods: &[Method]) -> HeaderValue {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    HeaderValue::from_str(&names.join(", ")).expect("method names are header text")
+}
+
 /// 405, with the methods that are allowed.
 #[must_use]
 pub fn method_not_allowed(form: Form, methods: &[Method]) -> ApiResponse {
     let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
-    let allowed = names.join(", ");
     let mut response = error_in(
         form,
         StatusCode::METHOD_NOT_ALLOWED,
         &format!("this path takes {} only", names.join(" and ")),
     );
-    response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_str(&allowed).expect("method names are header text"));
+    response.headers_mut().insert(ALLOW, allowed(methods));
     response
 }

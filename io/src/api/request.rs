@@ -37,19 +37,27 @@ pub fn cluster_parameter<B>(request: &Request<B>, name: &str) -> Result<String, 
 ///
 /// # Errors
 /// 413 if it is larger than is sensible, 400 if the connection breaks.
-pub async fn whole_body(mut request: Request<Incoming>) -> Result<Vec<u8>, Refusal> {
+pub async fn whole_body(request: Request<Incoming>) -> Result<Vec<u8>, Refusal> {
+    body_within(request, BODY_BYTES_MAX).await
+}
+
+/// The whole body of a call that takes so many bytes.
+///
+/// # Errors
+/// As [`whole_body`].
+pub async fn body_within(mut request: Request<Incoming>, bytes_max: usize) -> Result<Vec<u8>, Refusal> {
     let too_large = || Refusal {
         status: StatusCode::PAYLOAD_TOO_LARGE,
-        message: format!("the body may have {BODY_BYTES_MAX} bytes at most"),
+        message: format!("the body may have {bytes_max} bytes at most"),
     };
     let announced = request.body().size_hint().lower();
-    if announced > BODY_BYTES_MAX as u64 {
+    if announced > bytes_max as u64 {
         return Err(too_large());
     }
     let mut body = Vec::with_capacity(usize::try_from(announced).map_err(|_| too_large())?.min(1024 * 1024));
     while let Some(frame) = request.body_mut().frame().await {
         if let Ok(data) = frame.map_err(Refusal::bad_request)?.into_data() {
-            if body.len() + data.len() > BODY_BYTES_MAX {
+            if body.len() + data.len() > bytes_max {
                 return Err(too_large());
             }
             body.extend_from_slice(&data);

@@ -27,9 +27,9 @@ fn handled() -> Calls {
     let router = &source[source.find("fn of(path: &str)").unwrap()..source.find("fn methods(self)").unwrap()];
     let paths = router.split('"').skip(1).step_by(2).filter(|text| text.starts_with('/') && text.len() > 1);
     // What stands behind the prefix is read off its own file.
-    let source = include_str!("prometheus.rs");
-    let endpoints =
-        &source[source.find("pub fn of(path: &str)").unwrap()..source.find("fn label_of").unwrap()];
+    let source = include_str!("prometheus/mod.rs");
+    let endpoints = &source[source.find("pub fn of(path: &str)").unwrap()
+        ..source.find("/// The methods that are described").unwrap()];
     let endpoints = endpoints.split('"').skip(1).step_by(2).chain(["label/{name}/values"]);
     let endpoints = endpoints.map(|endpoint| format!("/api/v1/{endpoint}"));
     paths

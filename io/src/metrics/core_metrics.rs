@@ -26,6 +26,8 @@ pub struct CoreMetrics {
     pub lines: u64,
     /// Lines of metrics that are not configured.
     pub unconfigured: u64,
+    /// As [`Counters::valueless`].
+    pub valueless: u64,
     /// By [`Rejected`].
     pub rejected: [u64; Rejected::ALL.len()],
     /// Samples stored.
@@ -146,6 +148,7 @@ impl CoreMetrics {
             core: core.index,
             lines: counters.lines.get(),
             unconfigured: counters.unconfigured.get(),
+            valueless: counters.valueless.get(),
             rejected: counters.rejected.each_ref().map(Counter::get),
             stored: counters.stored.get(),
             requests: from_fn(|call| from_fn(|class| counters.requests[call][class].get())),

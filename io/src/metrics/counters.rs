@@ -169,6 +169,8 @@ pub struct Counters {
     pub lines: Counter,
     /// Those among them whose metric is not configured.
     pub unconfigured: Counter,
+    /// Samples of Prometheus' `remote_write` that are no number.
+    pub valueless: Counter,
     /// Those rejected, by [`Rejected`]: what decoding rejects on the connection's core, the rest on the owner's.
     pub rejected: [Counter; Rejected::ALL.len()],
     /// Samples stored by this core.
@@ -198,6 +200,7 @@ impl Default for Counters {
         Self {
             lines: Counter::default(),
             unconfigured: Counter::default(),
+            valueless: Counter::default(),
             rejected: from_fn(|_| Counter::default()),
             stored: Counter::default(),
             requests: from_fn(|_| from_fn(|_| Counter::default())),

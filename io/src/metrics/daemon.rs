@@ -47,6 +47,13 @@ impl DaemonMetrics {
         }
     }
 
+    /// When the daemon started, as RFC 3339.
+    #[must_use]
+    pub fn started(&self) -> String {
+        let ms = (self.started_seconds * 1000.0) as i64;
+        jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
+    }
+
     /// Writes all of it; also while the cores do not run yet.
     pub fn write(&self, text: &mut Text) {
         text.family("cc_metric_store_build_info", Kind::Gauge, "Always 1; what is running.")

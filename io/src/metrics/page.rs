@@ -41,6 +41,12 @@ fn lines(cores: &[CoreMetrics], text: &mut Text) {
         "Lines skipped because their metric is not configured.",
         sum(cores, |core| core.unconfigured),
     );
+    text.single(
+        "cc_metric_store_samples_without_value_total",
+        Kind::Counter,
+        "Samples of Prometheus' remote_write passed over because they are no number: the end of a series, NaN, infinity.",
+        sum(cores, |core| core.valueless),
+    );
     let help = "Lines, or the samples they became, that are not stored, by reason.";
     let mut family = text.family("cc_metric_store_lines_rejected_total", Kind::Counter, help);
     for why in Rejected::ALL {

@@ -60,6 +60,12 @@ fn main(main: &Main) -> Value {
         "max-header-bytes": main.header_bytes_max,
         "min-body-rate": main.body_bytes_per_second_min,
         "influx-fields": main.influx_fields,
+        "remote-write": {
+            "cluster": main.remote_write.cluster,
+            "cluster-label": main.remote_write.labels.cluster,
+            "host-labels": main.remote_write.labels.hosts,
+            "keep-port": main.remote_write.labels.keeps_port,
+        },
         "ui": main.ui,
     })
 }

@@ -12,6 +12,7 @@ use super::environment::{BACKEND_TOKEN, Environment};
 use super::jwt_key::JwtKey;
 use super::object::{Findings, Object};
 use super::problem::Problem;
+use super::remote_write_options::RemoteWriteOptions;
 use super::secret::Secret;
 
 const KEYS: &[&str] = &[
@@ -33,6 +34,7 @@ const KEYS: &[&str] = &[
     "max-header-bytes",
     "min-body-rate",
     "influx-fields",
+    "remote-write",
     "ui",
 ];
 const DEBUG_KEYS: &[&str] = &["dump-to-file", "gops"];
@@ -75,6 +77,8 @@ pub struct Main {
     pub body_bytes_per_second_min: u32,
     /// Whether fields of lines for InfluxDB other than `value` are metrics `<measurement>_<field>`. Not known to the reference.
     pub influx_fields: bool,
+    /// What labels of Prometheus' `remote_write` are. Not known to the reference.
+    pub remote_write: RemoteWriteOptions,
     /// Whether the page at `/` is served: where everybody may call, unless the file says otherwise. Not known to the reference.
     pub ui: bool,
     /// `query-limit` written here instead of in `metric-store`; a limit there comes first.
@@ -102,6 +106,7 @@ impl Main {
             header_bytes_max: bounds::HEADER_BYTES_DEFAULT,
             body_bytes_per_second_min: 0,
             influx_fields: false,
+            remote_write: RemoteWriteOptions::default(),
             ui: true,
             query_values_max: None,
         }
@@ -144,6 +149,7 @@ impl Main {
         main.header_bytes_max = within(&object, "max-header-bytes", min, max, main.header_bytes_max);
         main.body_bytes_per_second_min = within(&object, "min-body-rate", 0, bounds::BODY_RATE_MAX, 0);
         main.influx_fields = object.boolean("influx-fields").unwrap_or(false);
+        main.remote_write = RemoteWriteOptions::read(&object);
         main.ui = object.boolean("ui").unwrap_or(main.jwt_public_key.is_none());
         main.query_values_max = object.integer_within("query-limit", 1, u64::MAX, " values");
         main
