@@ -1,13 +1,14 @@
 //! What the first core answers while everything is loaded, on the HTTP sockets of all cores.
 //!
-//! Before it: [`boot`](crate::boot), which starts it once the ports are bound. After it: [`start`](crate::start), on the same
-//! executor. `/ready`, `/health`, `/ping` and `/metrics` are answered at once. A write waits until it can be stored: a collector
-//! drops what is answered with 503, but sends again what times out. Everything else waits for a moment, for most starts are
-//! short, and is answered with 503 then. A connection that was accepted here stays on the first core, which hands its lines over
-//! to their owners as every core does: decoding them is a small part of what a core can do. Only if more have stayed than are this
-//! core's share are some closed, each with an answer, so that new ones find room and the clients spread over the cores
-//! again. No connection is lost, for what is not accepted yet waits in the sockets for the cores. Raw TCP waits there from the
-//! beginning.
+//! Before it: [`boot`](crate::boot), which starts it once the ports are bound. After it:
+//! [`start`](crate::start), on the same executor. `/ready`, `/health`, `/ping` and `/metrics` are answered at
+//! once. A write waits until it can be stored: a collector drops what is answered with 503, but sends again
+//! what times out. Everything else waits for a moment, for most starts are short, and is answered with 503
+//! then. A connection that was accepted here stays on the first core, which hands its lines over to their
+//! owners as every core does: decoding them is a small part of what a core can do. Only if more have stayed
+//! than are this core's share are some closed, each with an answer, so that new ones find room and the
+//! clients spread over the cores again. No connection is lost, for what is not accepted yet waits in the
+//! sockets for the cores. Raw TCP waits there from the beginning.
 //!
 //! The cores accept nothing before this has stopped to: who was answered by the API once comes to a core from then on.
 

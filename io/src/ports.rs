@@ -35,9 +35,9 @@ pub(crate) fn bind_all(settings: &Settings, cores: usize) -> Result<Vec<CoreList
 
 /// One listener a core, all on the first of the address's alternatives that this machine has.
 ///
-/// A port in use is in use, also if it is free at another alternative: a second instance must not get away with that one. The
-/// sockets of a daemon that was just killed linger until the kernel has taken its rings down, so it is an error only
-/// after [`BIND_TIMEOUT`].
+/// A port in use is in use, also if it is free at another alternative: a second instance must not get away
+/// with that one. The sockets of a daemon that was just killed linger until the kernel has taken its rings
+/// down, so it is an error only after [`BIND_TIMEOUT`].
 fn bind(addr: &str, cores: usize) -> Result<Vec<Listener>, String> {
     let alternatives = resolve(addr).map_err(|error| error.to_string())?;
     let until = Instant::now() + BIND_TIMEOUT;

@@ -45,9 +45,9 @@ pub trait Service: 'static {
     /// The body of an answer.
     type Body: Body<Data = Bytes, Error = Infallible> + 'static;
 
-    /// Answers one request. Called once the head is complete, with a [clean path](super::path); the body arrives as it is read, and reading stops
-    /// (back-pressure) when it is not. A body that is dropped unread ends the connection after the answer, unless its rest
-    /// has already arrived. A panic ends the process.
+    /// Answers one request. Called once the head is complete, with a [clean path](super::path); the body
+    /// arrives as it is read, and reading stops (back-pressure) when it is not. A body that is dropped unread
+    /// ends the connection after the answer, unless its rest has already arrived. A panic ends the process.
     fn call(
         self: Rc<Self>,
         request: Request<Incoming>,

@@ -4,7 +4,8 @@
 //! needs tokio, so it has a thread with tokio's single-threaded runtime; a message crosses to a core once, as a whole,
 //! through a flume channel, whose wakes reach both worlds (DESIGN, known traps).
 //!
-//! - [`address`]: where the broker is; [`connect`]: how to reach the broker, and again; [`link`]: what is told about the connection.
+//! - [`address`]: where the broker is; [`connect`]: how to reach the broker, and again; [`link`]: what is
+//!   told about the connection.
 //! - [`receive`]: plain subscriptions; [`pull`]: JetStream; both hand over through [`dispatch`].
 //! - [`feed`]: the core's side, and what it reports back: only what is stored is acknowledged.
 //!
@@ -13,6 +14,7 @@
 //! ask the broker to wait. JetStream has: nothing is pulled until there is room.
 
 mod address;
+pub mod configuration;
 pub mod connect;
 mod dispatch;
 pub mod feed;
@@ -30,7 +32,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::connect::{Broker, ConfigurationError};
+use self::configuration::ConfigurationError;
+use self::connect::Broker;
 use self::dispatch::Dispatch;
 use self::feed::{Feed, Outcome};
 use self::link::Link;

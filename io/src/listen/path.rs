@@ -1,8 +1,9 @@
-//! Paths of requests as they are meant: cleaned as Go's mux does, so that `//api/query`, which comes from a configured URL with
-//! a final slash, is `/api/query`.
+//! Paths of requests as they are meant: cleaned as Go's mux does, so that `//api/query`, which comes from a
+//! configured URL with a final slash, is `/api/query`.
 //!
-//! Before it: hyper. After it: the service, which knows a path only in this form, also when it decides who may call. The
-//! reference redirects to the clean path; here it is answered at once, which saves clients that do not follow.
+//! Before it: hyper. After it: the service, which knows a path only in this form, also when it decides who
+//! may call. The reference redirects to the clean path; here it is answered at once, which saves clients that
+//! do not follow.
 
 use std::borrow::Cow;
 
@@ -19,7 +20,8 @@ pub fn cleaned_uri(uri: &Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// The path without repeated slashes and dot segments, and without needless percent signs; `None` if it is that already.
+/// The path without repeated slashes and dot segments, and without needless percent signs; `None` if it is
+/// that already.
 fn cleaned(path: &str) -> Option<String> {
     if !path.starts_with('/') || is_plain(path) {
         return None;
@@ -55,8 +57,9 @@ fn is_plain(path: &str) -> bool {
         .all(|(byte, next)| *byte != b'%' && !(*byte == b'/' && matches!(next, b'/' | b'.')))
 }
 
-/// A segment with those of its percent signs resolved that mean a letter, a digit, or one of `-._~`. The others may hide what
-/// would be a separator, so they stay: such a path leads nowhere. A segment that would become one of dots stays, too.
+/// A segment with those of its percent signs resolved that mean a letter, a digit, or one of `-._~`. The
+/// others may hide what would be a separator, so they stay: such a path leads nowhere. A segment that would
+/// become one of dots stays, too.
 fn decoded(segment: &str) -> Cow<'_, str> {
     if !segment.contains('%') {
         return Cow::Borrowed(segment);

@@ -1,7 +1,7 @@
 //! TLS in front of HTTP and raw TCP (SPEC section 3): the configuration of the process, the handshakes of a core.
 //!
-//! Before it: an accepted socket. After it: a [`TlsStream`], which both protocols take for a connection like any other. The
-//! library is rustls with ring, beside which stands P-521 ([`keys`]); TLS 1.2 and newer.
+//! Before it: an accepted socket. After it: a [`TlsStream`], which both protocols take for a connection like
+//! any other. The library is rustls with ring, beside which stands P-521 ([`keys`]); TLS 1.2 and newer.
 
 mod certificates;
 mod keys;

@@ -69,7 +69,8 @@ impl Stream {
         &self.activity
     }
 
-    /// The other end's address, if it is still connected; of IPv4 as such, also on a socket for both families.
+    /// The other end's address, if it is still connected; of IPv4 as such, also on a socket for both
+    /// families.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         let peer = self.socket.peer_addr().ok()?;

@@ -73,8 +73,9 @@ pub(super) fn split(addr: &str) -> Result<(&str, u16), AddressError> {
 /// The socket addresses `addr` may mean, the preferred one first: **listen on the first that this machine
 /// has**, not on all.
 ///
-/// `:8082`, `0.0.0.0:8082` and `[::]:8082` mean all addresses, IPv6 and IPv4 at once, as for the reference, and IPv4
-/// alone where the kernel has no IPv6. Names prefer IPv4, as the reference does. Blocks while a name is looked up.
+/// `:8082`, `0.0.0.0:8082` and `[::]:8082` mean all addresses, IPv6 and IPv4 at once, as for the reference,
+/// and IPv4 alone where the kernel has no IPv6. Names prefer IPv4, as the reference does. Blocks while a name
+/// is looked up.
 ///
 /// # Errors
 /// See [`AddressError`].

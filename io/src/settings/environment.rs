@@ -1,5 +1,5 @@
-//! Secrets from the environment, so that the configuration need hold none (SPEC section 7): `$VAR`, or the content of the file
-//! that `$VAR_FILE` names, as systemd's `LoadCredential` and containers hand them over.
+//! Secrets from the environment, so that the configuration need hold none (SPEC section 7): `$VAR`, or the
+//! content of the file that `$VAR_FILE` names, as systemd's `LoadCredential` and containers hand them over.
 //!
 //! Asked by the readers of the sections before they look into the file, which counts last.
 
@@ -32,8 +32,8 @@ impl<'a> Environment<'a> {
         Self { variable }
     }
 
-    /// The secret that the variable `name` or a file holds; an empty variable counts as none. What cannot be used is
-    /// reported with the variable that says so, never with the secret.
+    /// The secret that the variable `name` or a file holds; an empty variable counts as none. What cannot be
+    /// used is reported with the variable that says so, never with the secret.
     pub(super) fn secret(self, name: &str, findings: &Findings) -> Option<Secret> {
         let value = |name: &str| (self.variable)(name).filter(|value| !value.is_empty());
         let (name, text) = if let Some(text) = value(name) {

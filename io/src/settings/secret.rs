@@ -1,4 +1,5 @@
-//! A password or token of the configuration, which no log line and no error message may show, also within a URL.
+//! A password or token of the configuration, which no log line and no error message may show, also within a
+//! URL.
 //!
 //! Read with the sections; taken out again only where a connection is made.
 

@@ -1,4 +1,5 @@
-//! A cc-backend as version 1.5.4 is seen from outside: the paths, headers and bytes of Go's `net/http` and `encoding/json`.
+//! A cc-backend as version 1.5.4 is seen from outside: the paths, headers and bytes of Go's `net/http` and
+//! `encoding/json`.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,5 +1,5 @@
-//! Retention with a backend (SPEC section 6): what it spares stays in memory and on disk, also over a restart; without its answer
-//! nothing goes.
+//! Retention with a backend (SPEC section 6): what it spares stays in memory and on disk, also over a
+//! restart; without its answer nothing goes.
 
 mod cc_backend;
 #[path = "../daemon/mod.rs"]

@@ -1,14 +1,15 @@
 //! The addresses of `nats.address`: URLs, with or without user and password.
 //!
-//! Before it: the section `nats`. After it: [`connect`](super::connect). User and password are percent-decoded, as by the
-//! reference and every other client of NATS; what stands alone before the `@` is a token.
+//! Before it: the section `nats`. After it: [`connect`](super::connect). User and password are
+//! percent-decoded, as by the reference and every other client of NATS; what stands alone before the `@` is a
+//! token.
 
 use std::io;
 
 use async_nats::ServerAddr;
 use percent_encoding::percent_decode_str;
 
-use super::connect::ConfigurationError;
+use super::configuration::ConfigurationError;
 use crate::settings::{Secret, without_user};
 
 /// Most addresses in `nats.address`.

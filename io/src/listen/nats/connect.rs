@@ -12,6 +12,7 @@ use async_nats::rustls::crypto::{CryptoProvider, ring};
 use async_nats::{Client, ConnectError, ConnectOptions, ServerAddr};
 
 use super::address::{BrokerAddress, Login, addresses};
+use super::configuration::ConfigurationError;
 use super::link::Link;
 use crate::settings::{Nats, Secret};
 
@@ -25,39 +26,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// Largest file with credentials; a real one has a kilobyte.
 const CREDENTIALS_BYTES_MAX: u64 = 64 * 1024;
-
-/// The section `nats` cannot work.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigurationError {
-    /// No URL of a broker.
-    #[error(
-        "nats.address: {address:?} is not the address of a NATS server ({reason}); write it as in nats://host:4222 or tls://host:4222"
-    )]
-    Address {
-        /// As written, without users and passwords.
-        address: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Too many.
-    #[error("nats.address: {count} addresses, at most {count_max} are tried")]
-    Addresses {
-        /// How many there are.
-        count: usize,
-        /// The bound.
-        count_max: usize,
-    },
-    /// A file that is missing, unreadable or something else.
-    #[error("nats.{key}: cannot use {path:?}: {source}")]
-    File {
-        /// Which key names it.
-        key: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-}
 
 /// A broker, and who we are to it.
 #[derive(Debug)]

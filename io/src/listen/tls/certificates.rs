@@ -1,6 +1,7 @@
 //! Certificate chain and key: read at the start and again on SIGHUP.
 //!
-//! Before it: two PEM files, of which the second may hold [keys] of any kind. After it: rustls, which asks for the current pair at every handshake.
+//! Before it: two PEM files, of which the second may hold [keys] of any kind. After it: rustls, which asks
+//! for the current pair at every handshake.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -136,8 +137,8 @@ fn read_pair(
     }
 }
 
-/// Whether the first certificate is that of the key, though the library does not understand it, such as one of X.509 version 1.
-/// Whether to trust it is for the clients to say.
+/// Whether the first certificate is that of the key, though the library does not understand it, such as one
+/// of X.509 version 1. Whether to trust it is for the clients to say.
 fn holds_public_key(pair: &CertifiedKey) -> bool {
     let key = pair.key.public_key();
     key.is_some_and(|key| pair.cert.iter().take(1).any(|cert| memmem::find(cert, &key).is_some()))
@@ -160,7 +161,8 @@ fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, CertificateError> {
     Ok(tidied(&text))
 }
 
-/// A PEM file as the parser wants it: without the byte order mark and the blanks around lines that some editors leave.
+/// A PEM file as the parser wants it: without the byte order mark and the blanks around lines that some
+/// editors leave.
 fn tidied(text: &[u8]) -> Vec<u8> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     text.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii).collect::<Vec<_>>().join(&b'\n')

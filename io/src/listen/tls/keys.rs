@@ -1,7 +1,8 @@
 //! Private keys of servers: what the library takes, P-521 beside it, and why not for everything else.
 //!
-//! Before it: the DER of a PEM file. After it: [`certificates`](super::certificates), which pairs the key with its chain. The
-//! crypto library of rustls, ring, knows no P-521; the crate p521 signs for it, in some milliseconds a handshake.
+//! Before it: the DER of a PEM file. After it: [`certificates`](super::certificates), which pairs the key
+//! with its chain. The crypto library of rustls, ring, knows no P-521; the crate p521 signs for it, in some
+//! milliseconds a handshake.
 
 use std::fmt;
 use std::sync::Arc;
