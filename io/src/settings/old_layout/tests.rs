@@ -66,6 +66,7 @@ fn the_notes_are_the_new_form_and_mean_the_same() {
     let shown = settings.notes[begin..].join("\n");
     assert!(!shown.contains("p4ss"), "{shown}");
     let mut new: Value = serde_json::from_str(&shown).expect("it is JSON");
+    new["nats"]["username"] = json!("u");
     new["nats"]["password"] = json!("p4ss");
     let again = load(&new).unwrap();
     assert!(again.notes.is_empty(), "{:?}", again.notes);
