@@ -1,5 +1,7 @@
 //! What a label must be, or must not be.
 
+use std::collections::HashSet;
+
 use regex::{Regex, RegexBuilder};
 
 use super::PromError;
@@ -16,6 +18,10 @@ pub enum Matcher {
     Like(Regex),
     /// `!~`
     Unlike(Regex),
+    /// `=~` with nothing but values written out, as Grafana does for all hosts.
+    Among(HashSet<Box<str>>),
+    /// `!~` with the same.
+    NotAmong(HashSet<Box<str>>),
 }
 
 impl Matcher {
@@ -25,6 +31,9 @@ impl Matcher {
     /// [`PromError::BadData`] if it is none, or a machine of more than [`limits::PROMQL_PATTERN_BYTES_MAX`]: matching may take as
     /// long as that, times the length of a value.
     pub fn pattern(pattern: &str, is_negated: bool) -> Result<Self, PromError> {
+        if let Some(values) = alternatives(pattern) {
+            return Ok(if is_negated { Self::NotAmong(values) } else { Self::Among(values) });
+        }
         let regex = RegexBuilder::new(&format!("^(?:{pattern})$"))
             .size_limit(limits::PROMQL_PATTERN_BYTES_MAX)
             .dot_matches_new_line(true)
@@ -48,6 +57,8 @@ impl Matcher {
             Self::NotEqual(unwanted) => **unwanted != *value,
             Self::Like(pattern) => pattern.is_match(value),
             Self::Unlike(pattern) => !pattern.is_match(value),
+            Self::Among(values) => values.contains(value),
+            Self::NotAmong(values) => !values.contains(value),
         }
     }
 
@@ -56,4 +67,24 @@ impl Matcher {
     pub fn is_pattern(&self) -> bool {
         matches!(self, Self::Like(_) | Self::Unlike(_))
     }
+}
+
+/// The values that a regular expression means, if it writes them out with `|` between them, all in brackets or not.
+fn alternatives(pattern: &str) -> Option<HashSet<Box<str>>> {
+    const SPECIAL: &str = r".+*?()[]{}^$";
+    let inner = pattern.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+    let inner = inner.map(|inner| inner.strip_prefix("?:").unwrap_or(inner)).unwrap_or(pattern);
+    let (mut values, mut value) = (HashSet::new(), String::new());
+    let mut rest = inner.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '|' => drop(values.insert(std::mem::take(&mut value).into_boxed_str())),
+            // Behind a backslash, letters and digits mean something else.
+            '\\' => value.push(rest.next().filter(|c| c.is_ascii_punctuation())?),
+            _ if SPECIAL.contains(c) => return None,
+            _ => value.push(c),
+        }
+    }
+    values.insert(value.into_boxed_str());
+    Some(values)
 }

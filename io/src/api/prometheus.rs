@@ -10,12 +10,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use engine::limits;
 use engine::promql::PromError;
-use engine::promql::answer::{push_labels, push_matrix_element, push_point, push_vector_element};
-use engine::promql::evaluate::{Series, Value, evaluate, gather};
+use engine::promql::answer::{push_labels, push_matrix_element, push_point, push_text, push_vector_element};
+use engine::promql::evaluate::evaluate;
+use engine::promql::expression::Leaf;
+use engine::promql::gather::gather;
+use engine::promql::grid::Grid;
 use engine::promql::labels::{Label, LabelSet, Labels, exposed_name};
-use engine::promql::plan::{Leaf, Plan};
+use engine::promql::plan::{Kind, Plan};
 use engine::promql::scan::{PromAnswer, PromQuestion, Wanted};
+use engine::promql::series::Series;
 use engine::promql::text::parse_duration_ms;
+use engine::promql::value::Value;
+use engine::promql::work::Work as PromWork;
 use engine::query::request::push_json_string;
 use engine::series::route::core_of;
 use hyper::body::Incoming;
@@ -35,8 +41,8 @@ use crate::runtime::reactor_turn;
 /// Bytes written before others get their turn.
 const TURN_BYTES: usize = 128 * 1024;
 /// Longest query string and form: the longest question, each byte of it as `%XX`, and some more.
-const FORM_BYTES_MAX: usize = 256 * 1024;
-const _: () = assert!(FORM_BYTES_MAX > 4 * limits::PROMQL_BYTES_MAX);
+const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
+const _: () = assert!(FORM_BYTES_MAX > 3 * limits::PROMQL_BYTES_MAX);
 /// Series merged before others get their turn.
 const TURN_SERIES: usize = 512;
 /// Most selectors of one call for series or labels.
@@ -170,24 +176,30 @@ fn refusal(error: &PromError) -> Refusal {
 }
 
 async fn query(core: &Rc<Core>, parameters: &Parameters<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
-    let plan = plan(core, parameters)?;
-    let end_ms = parameters.time_ms("time")?.unwrap_or_else(|| clock_seconds() * 1000);
-    let wanted = if plan.is_range {
-        Wanted::Samples { end_ms }
-    } else {
-        Wanted::Steps { start_ms: end_ms, step_ms: 1000, steps: 1 }
+    let time_ms = parameters.time_ms("time")?.unwrap_or_else(|| clock_seconds() * 1000);
+    let plan = plan(core, parameters, Grid::instant(time_ms), time_ms)?;
+    let begin = |out: &mut Vec<u8>, kind: &str| {
+        out.extend_from_slice(format!("{{\"resultType\":\"{kind}\",\"result\":").as_bytes());
     };
-    let value = compute(core, &plan, wanted, end_ms, 1000).await?;
-    match value {
-        Value::Scalar(number) => {
-            out.extend_from_slice(b"{\"resultType\":\"scalar\",\"result\":");
-            push_point(out, end_ms, number);
+    match compute(core, plan).await? {
+        Value::Scalar(numbers) => {
+            begin(out, "scalar");
+            push_point(out, time_ms, numbers.first().copied().unwrap_or(f64::NAN));
+        }
+        Value::Text(text) => {
+            begin(out, "string");
+            push_text(out, time_ms, &text);
         }
         Value::Vector(series) => {
-            let (kind, push): (_, fn(&mut Vec<u8>, &Series)) =
-                if plan.is_range { ("matrix", push_matrix_element) } else { ("vector", push_vector_element) };
-            out.extend_from_slice(format!("{{\"resultType\":\"{kind}\",\"result\":[").as_bytes());
-            push_all(out, &series, push).await;
+            begin(out, "vector");
+            out.push(b'[');
+            push_all(out, &series, push_vector_element).await;
+            out.push(b']');
+        }
+        Value::Samples(series) => {
+            begin(out, "matrix");
+            out.push(b'[');
+            push_all(out, &series, push_matrix_element).await;
             out.push(b']');
         }
     }
@@ -196,10 +208,6 @@ async fn query(core: &Rc<Core>, parameters: &Parameters<'_>, out: &mut Vec<u8>) 
 }
 
 async fn query_range(core: &Rc<Core>, parameters: &Parameters<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
-    let plan = plan(core, parameters)?;
-    if plan.is_range {
-        return Err(Refusal::bad_request("query_range takes no range selector without a function around it"));
-    }
     let time = |name: &str| -> Result<i64, Refusal> {
         parameters.needed(name)?;
         Ok(parameters.time_ms(name)?.expect("it is there"))
@@ -220,15 +228,16 @@ async fn query_range(core: &Rc<Core>, parameters: &Parameters<'_>, out: &mut Vec
         let max = limits::PROMQL_STEPS_MAX;
         return Err(Refusal::bad_request(format_args!("more than {max} steps: take a larger step")));
     }
-    let wanted = Wanted::Steps { start_ms, step_ms, steps };
-    let series = match compute(core, &plan, wanted, start_ms, step_ms).await? {
-        Value::Vector(series) => series,
-        Value::Scalar(number) => vec![Series {
-            labels: Labels::default(),
-            first_ms: start_ms,
-            period_ms: step_ms,
-            values: vec![number; steps],
-        }],
+    let plan = plan(core, parameters, Grid { start_ms, step_ms, steps }, end_ms)?;
+    if matches!(plan.kind, Kind::Samples | Kind::Text) {
+        return Err(Refusal::bad_request("query_range takes series or a number, no range and no string"));
+    }
+    let series = match compute(core, plan).await? {
+        Value::Vector(series) | Value::Samples(series) => series,
+        Value::Scalar(values) => {
+            vec![Series { labels: Labels::default(), first_ms: start_ms, period_ms: step_ms, values }]
+        }
+        Value::Text(_) => Vec::new(),
     };
     out.extend_from_slice(b"{\"resultType\":\"matrix\",\"result\":[");
     push_all(out, &series, push_matrix_element).await;
@@ -284,22 +293,17 @@ async fn values(
     Ok(())
 }
 
-fn plan(core: &Core, parameters: &Parameters<'_>) -> Result<Plan, Refusal> {
+fn plan(core: &Core, parameters: &Parameters<'_>, grid: Grid, end_ms: i64) -> Result<Plan, Refusal> {
     let metrics = Arc::clone(core.router.borrow().metrics());
-    Plan::parse(parameters.needed("query")?, &metrics).map_err(|error| refusal(&error))
+    Plan::parse(parameters.needed("query")?, &metrics, grid, end_ms).map_err(|error| refusal(&error))
 }
 
-async fn compute(
-    core: &Rc<Core>,
-    plan: &Plan,
-    wanted: Wanted,
-    first_ms: i64,
-    period_ms: i64,
-) -> Result<Value, Refusal> {
-    let answers = ask(core, plan.leaves.clone(), wanted).await?;
-    let mut leaves = gather(answers, first_ms, period_ms).await.map_err(|error| too_large(core, &error))?;
-    leaves.resize_with(plan.leaves.len(), Vec::new);
-    evaluate(&plan.expression, &mut leaves).await.map_err(|error| refusal(&error))
+async fn compute(core: &Rc<Core>, plan: Plan) -> Result<Value, Refusal> {
+    let Plan { leaves, expression, grid, .. } = plan;
+    let answers = ask(core, leaves, Wanted::Values).await?;
+    let mut work = PromWork::new(core.query_values_max);
+    let leaves = gather(answers, &mut work).await.map_err(|error| too_large(core, &error))?;
+    evaluate(&expression, grid, leaves, &mut work).await.map_err(|error| refusal(&error))
 }
 
 /// The labels of the set that series of any of the leaves have, in order.
