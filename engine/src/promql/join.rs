@@ -174,7 +174,7 @@ fn result_labels(binary: &Binary, many: &Labels, one: &Labels) -> Labels {
             labels.set(Label::Name, many.get(Label::Name));
         }
     }
-    if !binary.operator.is_comparison() || binary.is_bool {
+    if binary.operator.drops_name(binary.is_bool) {
         labels.set(Label::Name, "");
     }
     for name in included {

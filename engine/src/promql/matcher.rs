@@ -1,10 +1,9 @@
 //! What a label must be, or must not be.
 
-use std::collections::HashSet;
-
 use regex::{Regex, RegexBuilder};
 
 use super::PromError;
+use super::alternatives::Alternatives;
 use crate::limits;
 
 /// `=`, `!=`, `=~` or `!~`, and what stands behind it.
@@ -19,9 +18,9 @@ pub enum Matcher {
     /// `!~`
     Unlike(Regex),
     /// `=~` with nothing but values written out, as Grafana does for all hosts.
-    Among(HashSet<Box<str>>),
+    Among(Alternatives),
     /// `!~` with the same.
-    NotAmong(HashSet<Box<str>>),
+    NotAmong(Alternatives),
 }
 
 impl Matcher {
@@ -31,7 +30,7 @@ impl Matcher {
     /// [`PromError::BadData`] if it is none, or a machine of more than [`limits::PROMQL_PATTERN_BYTES_MAX`]: matching may take as
     /// long as that, times the length of a value.
     pub fn pattern(pattern: &str, is_negated: bool) -> Result<Self, PromError> {
-        if let Some(values) = alternatives(pattern) {
+        if let Some(values) = Alternatives::of(pattern) {
             return Ok(if is_negated { Self::NotAmong(values) } else { Self::Among(values) });
         }
         let regex = RegexBuilder::new(&format!("^(?:{pattern})$"))
@@ -67,24 +66,4 @@ impl Matcher {
     pub fn is_pattern(&self) -> bool {
         matches!(self, Self::Like(_) | Self::Unlike(_))
     }
-}
-
-/// The values that a regular expression means, if it writes them out with `|` between them, all in brackets or not.
-fn alternatives(pattern: &str) -> Option<HashSet<Box<str>>> {
-    const SPECIAL: &str = r".+*?()[]{}^$";
-    let inner = pattern.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
-    let inner = inner.map(|inner| inner.strip_prefix("?:").unwrap_or(inner)).unwrap_or(pattern);
-    let (mut values, mut value) = (HashSet::new(), String::new());
-    let mut rest = inner.chars();
-    while let Some(c) = rest.next() {
-        match c {
-            '|' => drop(values.insert(std::mem::take(&mut value).into_boxed_str())),
-            // Behind a backslash, letters and digits mean something else.
-            '\\' => value.push(rest.next().filter(|c| c.is_ascii_punctuation())?),
-            _ if SPECIAL.contains(c) => return None,
-            _ => value.push(c),
-        }
-    }
-    values.insert(value.into_boxed_str());
-    Some(values)
 }

@@ -46,14 +46,20 @@ pub fn round(value: f64, multiple: f64) -> f64 {
     (value * inverse + 0.5).floor() / inverse
 }
 
-/// The smaller one, NaN if either is.
+/// The smaller one, NaN if either is; but nothing is below −∞, as Go has it.
 #[must_use]
 pub fn least(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY {
+        f64::NEG_INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else {
+        a.min(b)
+    }
 }
 
-/// The larger one, NaN if either is.
+/// The larger one, NaN if either is; but nothing is above +∞.
 #[must_use]
 pub fn most(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    -least(-a, -b)
 }

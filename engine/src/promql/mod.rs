@@ -7,6 +7,7 @@
 //! Series are known by [`labels`] and chosen by [`matcher`]; functions of ranges ([`over_time`]) are the same on both sides.
 
 pub mod aggregate;
+pub mod alternatives;
 pub mod answer;
 pub mod call;
 pub mod dates;
@@ -25,6 +26,7 @@ pub mod over_time;
 pub mod plan;
 pub mod ranking;
 pub mod rate;
+pub mod reading;
 pub mod relabel;
 pub mod scan;
 pub mod selector;
@@ -32,6 +34,7 @@ pub mod series;
 pub mod statistics;
 pub mod text;
 pub mod value;
+pub mod vocabulary;
 pub mod window;
 pub mod work;
 

@@ -21,6 +21,12 @@ impl Operator {
         )
     }
 
+    /// Whether the result is no longer called as the metric. `atan2` keeps the name, as Prometheus 2.42 does.
+    #[must_use]
+    pub fn drops_name(self, is_bool: bool) -> bool {
+        is_bool || !(self.is_comparison() || self == Self::Atan2)
+    }
+
     /// The result for two numbers; a comparison is 0 or 1.
     #[must_use]
     pub fn apply(self, a: f64, b: f64) -> f64 {
@@ -70,7 +76,7 @@ pub async fn with_scalar(
             };
         }
     }
-    if passes {
+    if !operator.drops_name(is_bool) {
         series.retain(Series::has_values);
         return Ok(series);
     }

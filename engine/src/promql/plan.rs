@@ -2,21 +2,19 @@
 //!
 //! The foreign parser's tree ends here: what it knows and this does not is refused by name.
 
-use promql_parser::parser::token;
 use promql_parser::parser::{self, LabelModifier, VectorMatchCardinality};
 
 use super::PromError;
 use super::dates;
 use super::expression::{
-    Aggregate, Binary, Cardinality, Expression, Function, Leaf, LeafFunction, Matching, Operator, OverTime,
-    Ranking, Source,
+    Aggregate, Binary, Cardinality, Expression, Function, Leaf, LeafFunction, Matching, OverTime, Source,
 };
 use super::grid::Grid;
 use super::labels::{Grouping, is_label_name};
-use super::math;
 use super::over_time::RangeFunction;
 use super::selector::{Selectors, milliseconds, resolved};
 use super::text::Question;
+use super::vocabulary::{Aggregation, aggregation, function, operator};
 use crate::config::Metrics;
 use crate::limits;
 
@@ -169,34 +167,20 @@ impl Planner<'_> {
             return Ok(Expression::Leaf(self.selectors.add(leaf)));
         }
         let mut of = self.expressions(arguments.iter().copied(), grid)?;
-        let each = math::of_name(name).or_else(|| dates::part_of_name(name));
-        let function = match name {
-            _ if let Some(each) = each => Function::Each(each),
-            "pi" => return Ok(Expression::Number(std::f64::consts::PI)),
-            "round" => {
-                of.extend((of.len() == 1).then_some(Expression::Number(1.0)));
-                Function::Round
-            }
-            "clamp" => Function::Clamp,
-            "clamp_min" => Function::ClampMin,
-            "clamp_max" => Function::ClampMax,
-            "sort" => Function::Sort,
-            "sort_desc" => Function::SortDescending,
-            "scalar" => Function::Scalar,
-            "vector" => Function::Vector,
-            "time" => Function::Time,
-            "timestamp" => Function::Timestamp,
-            "label_replace" => Function::LabelReplace,
-            "label_join" => Function::LabelJoin,
-            "histogram_quantile" => Function::HistogramQuantile,
-            "absent" => {
+        let function = match (name, &of[..]) {
+            ("pi", _) => return Ok(Expression::Number(std::f64::consts::PI)),
+            ("absent", _) => {
                 // Of a selector, its owners need not say more than that there is something.
                 if let [Expression::Leaf(index)] = of[..] {
                     self.selectors.aggregate(index, Aggregate::Group, &Grouping::default());
                 }
                 Function::Absent(self.selectors.labels_of_absent(arguments[0]))
             }
-            _ => return Err(PromError::unsupported(format_args!("the function {name}"))),
+            ("round", [_]) => {
+                of.push(Expression::Number(1.0));
+                Function::Round
+            }
+            _ => function(name).ok_or_else(|| PromError::unsupported(format_args!("the function {name}")))?,
         };
         Ok(Expression::Call(function, of))
     }
@@ -274,47 +258,31 @@ impl Planner<'_> {
         labels.labels.iter().map(|name| self.selectors.text(name)).collect()
     }
 
+    fn grouping(&self, modifier: &LabelModifier) -> Grouping {
+        let names = self.names(modifier.labels());
+        let names = names.iter().map(String::as_str);
+        if modifier.is_include() { Grouping::by(names) } else { Grouping::without(names) }
+    }
+
     fn aggregate(&mut self, parsed: &parser::AggregateExpr, grid: Grid) -> Result<Expression, PromError> {
-        let grouping = match &parsed.modifier {
-            None => Grouping::default(),
-            Some(LabelModifier::Include(labels)) => {
-                Grouping::by(self.names(labels).iter().map(String::as_str))
-            }
-            Some(LabelModifier::Exclude(labels)) => {
-                Grouping::without(self.names(labels).iter().map(String::as_str))
-            }
-        };
+        let grouping = parsed.modifier.as_ref().map_or(Grouping::default(), |labels| self.grouping(labels));
         let parameter = parsed.param.as_ref().map(|parsed| self.expression(parsed, grid)).transpose()?;
         let of = self.expression(&parsed.expr, grid)?;
-        let aggregate = match parsed.op.id() {
-            token::T_SUM => Aggregate::Sum,
-            token::T_AVG => Aggregate::Avg,
-            token::T_MIN => Aggregate::Min,
-            token::T_MAX => Aggregate::Max,
-            token::T_COUNT => Aggregate::Count,
-            token::T_GROUP => Aggregate::Group,
-            id => {
-                let ranking = match id {
-                    token::T_TOPK => Ranking::Largest,
-                    token::T_BOTTOMK => Ranking::Smallest,
-                    token::T_QUANTILE => Ranking::Quantile,
-                    token::T_STDDEV => Ranking::Deviation,
-                    token::T_STDVAR => Ranking::Variance,
-                    token::T_COUNT_VALUES => {
-                        let Some(Expression::Text(label)) = parameter else {
-                            return Err(PromError::BadData(
-                                "count_values needs the name of a label".to_owned(),
-                            ));
-                        };
-                        if !is_label_name(&label) {
-                            return Err(PromError::Execution(format!("{label:?} is no name of a label")));
-                        }
-                        return Ok(Expression::CountValues(label, grouping, Box::new(of)));
-                    }
-                    _ => return Err(PromError::unsupported(format_args!("the aggregation {}", parsed.op))),
-                };
+        let unknown = || PromError::unsupported(format_args!("the aggregation {}", parsed.op));
+        let aggregate = match aggregation(parsed.op.id()).ok_or_else(unknown)? {
+            Aggregation::Simple(aggregate) => aggregate,
+            Aggregation::Ranking(ranking) => {
                 let parameter = parameter.unwrap_or(Expression::Number(f64::NAN));
                 return Ok(Expression::Ranking(ranking, grouping, Box::new([parameter, of])));
+            }
+            Aggregation::CountValues => {
+                let Some(Expression::Text(label)) = parameter else {
+                    return Err(PromError::BadData("count_values needs the name of a label".to_owned()));
+                };
+                if !is_label_name(&label) {
+                    return Err(PromError::Execution(format!("{label:?} is no name of a label")));
+                }
+                return Ok(Expression::CountValues(label, grouping, Box::new(of)));
             }
         };
         // Right above a leaf, its owners aggregate.
@@ -327,25 +295,8 @@ impl Planner<'_> {
     }
 
     fn binary(&mut self, parsed: &parser::BinaryExpr, grid: Grid) -> Result<Expression, PromError> {
-        let operator = match parsed.op.id() {
-            token::T_ADD => Operator::Add,
-            token::T_SUB => Operator::Subtract,
-            token::T_MUL => Operator::Multiply,
-            token::T_DIV => Operator::Divide,
-            token::T_MOD => Operator::Modulo,
-            token::T_POW => Operator::Power,
-            token::T_ATAN2 => Operator::Atan2,
-            token::T_EQLC => Operator::Equal,
-            token::T_NEQ => Operator::NotEqual,
-            token::T_GTR => Operator::Greater,
-            token::T_LSS => Operator::Less,
-            token::T_GTE => Operator::GreaterOrEqual,
-            token::T_LTE => Operator::LessOrEqual,
-            token::T_LAND => Operator::And,
-            token::T_LOR => Operator::Or,
-            token::T_LUNLESS => Operator::Unless,
-            _ => return Err(PromError::unsupported(format_args!("the operator {}", parsed.op))),
-        };
+        let unknown = || PromError::unsupported(format_args!("the operator {}", parsed.op));
+        let operator = operator(parsed.op.id()).ok_or_else(unknown)?;
         let mut is_bool = false;
         let mut matching = Matching {
             grouping: Grouping::without([]),
@@ -357,14 +308,8 @@ impl Planner<'_> {
                 return Err(PromError::unsupported("fill"));
             }
             is_bool = modifier.return_bool;
-            match &modifier.matching {
-                None => {}
-                Some(LabelModifier::Include(labels)) => {
-                    matching.grouping = Grouping::by(self.names(labels).iter().map(String::as_str));
-                }
-                Some(LabelModifier::Exclude(labels)) => {
-                    matching.grouping = Grouping::without(self.names(labels).iter().map(String::as_str));
-                }
+            if let Some(labels) = &modifier.matching {
+                matching.grouping = self.grouping(labels);
             }
             let (cardinality, labels) = match &modifier.card {
                 VectorMatchCardinality::ManyToOne(labels) => (Cardinality::ManyToOne, Some(labels)),

@@ -71,10 +71,11 @@ pub async fn rank(
     Ok(output.into_series())
 }
 
-/// The mean of the squared distances from the mean.
+/// The mean of the squared distances from the mean; of one value 0, also if it is none.
 fn variance(values: &[f64]) -> f64 {
-    let (mut mean, mut squares, mut count) = (0.0, 0.0, 0.0);
-    for &value in values {
+    let [first, others @ ..] = values else { return MISSING };
+    let (mut mean, mut squares, mut count) = (*first, 0.0, 1.0);
+    for &value in others {
         count += 1.0;
         let distance = value - mean;
         mean += distance / count;

@@ -10,11 +10,11 @@ use super::aggregate::Groups;
 use super::expression::{Leaf, LeafFunction};
 use super::labels::{Label, LabelSet, Labels, exposed_name};
 use super::over_time::over_time;
+use super::reading::Reading;
 use super::series::{MISSING, Series, is_present};
 use super::window::{Ranged, Samples};
 use crate::config::MetricId;
 use crate::limits;
-use crate::memory::chain::Run;
 use crate::memory::shard::Shard;
 use crate::series::tree::{LevelId, ROOT, SeriesId};
 
@@ -68,43 +68,6 @@ pub struct PromScan {
     /// The samples of a range.
     scratch: Vec<(i64, f64)>,
     answer: PromAnswer,
-}
-
-/// A series that is being read, and then computed.
-#[derive(Debug)]
-struct Reading {
-    series: SeriesId,
-    labels: Labels,
-    /// How many slots are to be read.
-    slots_wanted: usize,
-    first_ms: i64,
-    period_ms: i64,
-    range_ms: i64,
-    slots: Vec<f64>,
-    steps: Vec<f64>,
-}
-
-impl Reading {
-    /// Reads some more slots. What has been freed meanwhile is missing.
-    fn read_piece(&mut self, shard: &Shard) {
-        let (chain, frequency) = (shard.chain(self.series), self.period_ms / 1000);
-        let end = self.slots_wanted.min(self.slots.len() + limits::PROMQL_SLOTS_PER_STEP);
-        let time_of = |slot: usize| self.first_ms / 1000 + slot as i64 * frequency;
-        let (from, to) = (time_of(self.slots.len()), time_of(end));
-        if let Some(span) = chain.span(from, to).filter(|span| span.from < to) {
-            // To stay on the grid, by whole slots.
-            let freed = (span.from - from + frequency - 1) / frequency;
-            self.slots.resize((self.slots.len() + freed as usize).min(end), MISSING);
-            let slots = &mut self.slots;
-            chain.read(from + freed * frequency, to, shard.pool(), |run| match run {
-                Run::Missing(count) => slots.extend(std::iter::repeat_n(MISSING, count)),
-                Run::Stored(values) => {
-                    slots.extend(values.iter().map(|&value| if value.is_nan() { MISSING } else { value }));
-                }
-            });
-        }
-        self.slots.resize(end, MISSING);
-    }
 }
 
 impl PromScan {

@@ -15,6 +15,7 @@ use crate::config::Metrics;
 use crate::limits;
 
 /// The selectors of one question.
+#[derive(Debug)]
 pub struct Selectors<'a> {
     metrics: &'a Metrics,
     question: &'a Question,
@@ -25,6 +26,9 @@ pub struct Selectors<'a> {
 }
 
 /// A range or step, in milliseconds.
+///
+/// # Errors
+/// It is shorter than one, or too long.
 pub fn milliseconds(duration: Duration) -> Result<i64, PromError> {
     let ms = i64::try_from(duration.as_millis()).ok();
     ms.filter(|ms| (1..=limits::TIME_SECONDS_MAX * 1000).contains(ms)).ok_or_else(|| {
@@ -33,6 +37,9 @@ pub fn milliseconds(duration: Duration) -> Result<i64, PromError> {
 }
 
 /// The times that a selector looks at when it is computed at those of a grid.
+///
+/// # Errors
+/// An offset or a time is too far away.
 pub fn resolved(
     grid: Grid,
     asked: (i64, i64),
@@ -70,6 +77,7 @@ impl<'a> Selectors<'a> {
     }
 
     /// What a name or string of the parsed text stands for.
+    #[must_use]
     pub fn text(&self, value: &str) -> String {
         self.question.literal(value).value
     }
@@ -91,6 +99,9 @@ impl<'a> Selectors<'a> {
     }
 
     /// A selector that is computed at the times of a grid.
+    ///
+    /// # Errors
+    /// It means everything, or something that is not understood.
     pub fn leaf(
         &self,
         selector: &parser::VectorSelector,
@@ -141,6 +152,7 @@ impl<'a> Selectors<'a> {
     }
 
     /// The labels that a selector gives what it does not find: those that it demands by `=`, once each.
+    #[must_use]
     pub fn labels_of_absent(&self, parsed: &parser::Expr) -> Labels {
         let mut labels = Labels::default();
         let selector = match parsed {

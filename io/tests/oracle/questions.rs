@@ -140,7 +140,7 @@ impl Questions<'_> {
 
     fn subquery(&mut self, depth: usize, accuracy: Accuracy) -> String {
         let (length, step) =
-            (self.pick(&["5m", "10m", "30m", "61s"]), self.pick(&["1m", "1m", "", "30s", "77s", "5m"]));
+            (self.pick(&["5m", "10m", "30m", "301s"]), self.pick(&["1m", "1m", "", "30s", "77s", "5m"]));
         format!("({})[{length}:{step}]{}", self.vector(depth.min(1), accuracy), self.modifiers())
     }
 
@@ -213,7 +213,7 @@ impl Questions<'_> {
             2 => {
                 let function = self.pick(&["topk", "bottomk"]);
                 let (count, grouping) = (
-                    self.pick(&["1", "2", "3", "0", "-1", "2.9", "100", "scalar(count(gauge_a))"]),
+                    self.pick(&["1", "2", "3", "0", "-1", "2.9", "100", "time() - time() + 2"]),
                     self.grouping(),
                 );
                 format!("{function}{grouping} ({count}, {})", self.vector(0, Exact))
@@ -305,7 +305,7 @@ impl Questions<'_> {
             _ => match self.random.below(4) {
                 0 => format!("-({})", self.vector(below, accuracy)),
                 1 => format!("absent({})", self.vector(below, accuracy)),
-                2 => format!("timestamp({})", self.vector(below, accuracy)),
+                2 => format!("timestamp({} offset 90s)", self.selector()),
                 _ => format!("count_values{} (\"made\", {})", self.grouping(), self.vector(below, Exact)),
             },
         }
@@ -339,7 +339,10 @@ impl Questions<'_> {
                     self.pick(&["0.5", "0.9", "1", "-0.1"]),
                     self.any_range(depth, Near)
                 ),
-                1 => format!("quantile_over_time(scalar(count(gauge_a)) / 10, {})", self.range()),
+                1 => format!(
+                    "quantile_over_time(scalar(count(gauge_a)) / 10, {}[10m] offset 90s)",
+                    self.selector()
+                ),
                 2 => format!(
                     "predict_linear({}[20m] offset 3m, {})",
                     self.selector(),
