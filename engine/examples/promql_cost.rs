@@ -15,9 +15,13 @@ use std::time::{Duration, Instant};
 
 use engine::config::{Aggregation, Metric, Metrics};
 use engine::promql::PromError;
-use engine::promql::evaluate::{Value, evaluate, gather};
+use engine::promql::evaluate::evaluate;
+use engine::promql::gather::gather;
+use engine::promql::grid::Grid;
 use engine::promql::plan::Plan;
 use engine::promql::scan::{PromQuestion, PromScan, Wanted};
+use engine::promql::value::Value;
+use engine::promql::work::Work;
 use store::Store;
 
 const ROUNDS: usize = 5;
@@ -27,7 +31,7 @@ const START: i64 = 1_700_000_040;
 const NOW: i64 = START + MINUTES * 60;
 
 /// Name, text, seconds of a step.
-const QUESTIONS: [(&str, &str, i64); 8] = [
+const QUESTIONS: [(&str, &str, i64); 12] = [
     ("thread", r#"flops_any{host="h000",id="0"}"#, 60),
     ("host", r#"flops_any{host="h000"}"#, 300),
     ("sum", "sum by (host) (flops_any)", 300),
@@ -35,6 +39,10 @@ const QUESTIONS: [(&str, &str, i64); 8] = [
     ("rate", "sum by (host) (rate(flops_any[5m]))", 300),
     ("wide ranges", r#"max_over_time(flops_any{id="0"}[1d])"#, 300),
     ("above", r#"-(-(avg by (cluster) (flops_any{id=~"1.*"} * 2 + flops_any{id=~"1.*"})))"#, 900),
+    ("quantiles", "sum by (host) (quantile_over_time(0.9, flops_any[1h]))", 300),
+    ("subquery", r#"max_over_time(sum by (host) (rate(flops_any[5m]))[1h:1m])"#, 300),
+    ("largest", r#"topk(5, flops_any{id=~"1.*"})"#, 900),
+    ("joined", r#"flops_any{id=~"1.*"} / on(host) group_left sum by (host) (flops_any)"#, 900),
     ("hostile pattern", r#"sum(flops_any{host=~"(.*[a-h].*[0-9].*){90}|(h|.*)0.*0"})"#, 300),
 ];
 
@@ -74,11 +82,11 @@ fn longest_turn<F: Future>(future: F) -> (F::Output, Duration) {
 
 fn ask(store: &Store, metrics: &Metrics, text: &str, step: i64) -> Result<(usize, [Duration; 3]), PromError> {
     let began = Instant::now();
-    let plan = Plan::parse(text, metrics)?;
-    let parsed = began.elapsed();
     let steps = usize::try_from((MINUTES * 60) / step).expect("it is small");
-    let wanted = Wanted::Steps { start_ms: START * 1000, step_ms: step * 1000, steps };
-    let question = PromQuestion { leaves: plan.leaves.clone(), wanted, values_max: 200_000_000 };
+    let grid = Grid { start_ms: START * 1000, step_ms: step * 1000, steps };
+    let plan = Plan::parse(text, metrics, grid, grid.end_ms())?;
+    let parsed = began.elapsed();
+    let question = PromQuestion { leaves: plan.leaves, wanted: Wanted::Values, values_max: 200_000_000 };
     let mut scan = PromScan::new(Arc::new(question));
     let mut longest_step = Duration::ZERO;
     let answer = loop {
@@ -89,9 +97,9 @@ fn ask(store: &Store, metrics: &Metrics, text: &str, step: i64) -> Result<(usize
             break answer?;
         }
     };
-    let (leaves, gathering) = longest_turn(gather(vec![answer], START * 1000, step * 1000));
-    let mut leaves = leaves?;
-    let (value, evaluating) = longest_turn(evaluate(&plan.expression, &mut leaves));
+    let mut work = Work::new(200_000_000);
+    let (leaves, gathering) = longest_turn(gather(vec![answer], &mut work));
+    let (value, evaluating) = longest_turn(evaluate(&plan.expression, grid, leaves?, &mut work));
     let Value::Vector(series) = value? else { return Ok((0, [Duration::ZERO; 3])) };
     Ok((series.len(), [began.elapsed(), longest_step, gathering.max(evaluating).max(parsed)]))
 }

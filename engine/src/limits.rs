@@ -70,17 +70,26 @@ pub const RESAMPLE_POINTS_MIN: usize = 1000;
 /// A window of more values is not resampled with `full-range`: what is missing in it is in memory then, too.
 pub const RESAMPLE_WINDOW_MAX: u64 = 4_000_000;
 
-/// Longest question in PromQL: Grafana writes "All" out, the name of every host.
+/// Longest question in PromQL: Grafana writes the names of all hosts out, in each of its selectors.
 pub const PROMQL_BYTES_MAX: usize = 1024 * 1024;
+/// Of these, outside of strings: what the parser is given.
+pub const PROMQL_SYNTAX_BYTES_MAX: usize = 32 * 1024;
 /// Brackets, commas and operators of such a question: they bound the depth of its tree.
 pub const PROMQL_NODES_MAX: usize = 256;
 /// Regular expressions of such a question.
 pub const PROMQL_PATTERNS_MAX: usize = 16;
 /// Steps of an answer to PromQL, as many as Prometheus has.
 pub const PROMQL_STEPS_MAX: usize = 11_000;
+/// Steps at which the expression of a subquery is computed: 69 days of minutes.
+pub const PROMQL_SUBQUERY_STEPS_MAX: usize = 100_000;
+/// Step of a subquery that names none, as Prometheus has it unless configured.
+pub const PROMQL_SUBQUERY_STEP_MS: i64 = 60_000;
+/// Longest name of a label that a question makes up.
+pub const PROMQL_LABEL_NAME_BYTES_MAX: usize = 128;
 /// Series of an answer to PromQL, and of each of its selectors that is not aggregated at once.
 pub const PROMQL_SERIES_MAX: usize = 20_000;
-/// Points (series × steps) that one core answers to a selector, or all of them together.
+/// Points (series × steps) that one core answers to a selector, or all of them together; and of these as many again that the asking
+/// core may hold beside them.
 pub const PROMQL_POINTS_MAX: usize = 1_000_000;
 /// Slots of one series that one answer is made of: 48 days of seconds. 8 bytes each are held.
 pub const PROMQL_SERIES_SLOTS_MAX: usize = 4 * 1024 * 1024;

@@ -89,20 +89,43 @@ fn instant_questions() {
         ("count by (hostname) (flops_any)", hosts, &["- a1 2", "- f1 2", "- f2 2"]),
         ("sum(max by (host) (flops_any))", hosts, &["- - 333"]),
         ("max_over_time(cpu_load{host=\"f1\"}[5m])", &["__name__", "host"], &["- f1 3"]),
-        ("avg_over_time(cpu_load{host=\"f2\"}[2m])", &["host"], &["f2 25"]),
+        // A range holds both of its ends.
+        ("avg_over_time(cpu_load{host=\"f2\"}[2m])", &["host"], &["f2 20"]),
         ("sum(increase(cpu_load{cluster=\"fritz\"}[2m]))", hosts, &["- - 22"]),
         ("cpu_load{host=\"f1\"} offset 1m", &["host"], &["f1 2"]),
         ("cpu_load > 10", &["__name__", "host"], &["cpu_load a1 300", "cpu_load f2 30"]),
         ("cpu_load{host=\"f1\"} == bool 3", &["__name__", "host"], &["- f1 1"]),
         ("-cpu_load{host=\"f1\"} / 2 + 1", &["__name__", "host"], &["- f1 -0.5"]),
+        ("topk(1, cpu_load)", &["host"], &["a1 300"]),
+        ("sort_desc(cpu_load)", &["host"], &["a1 300", "f2 30", "f1 3"]),
+        ("cpu_load and on (host) flops_any > 10", &["host"], &["a1 300", "f2 30"]),
+        ("cpu_load unless cpu_load > 10", &["host"], &["f1 3"]),
+        (
+            "flops_any{cluster=\"fritz\"} / on (host) group_left sum by (host) (flops_any)",
+            &["host", "id"],
+            &["f1 0 0.5", "f1 1 0.5", "f2 0 0.5", "f2 1 0.5"],
+        ),
+        ("max_over_time(sum(cpu_load)[10m:1m])", &[], &["333"]),
+        ("count_values(\"value\", cpu_load)", &["value"], &["300 1", "3 1", "30 1"]),
+        (
+            "label_replace(cpu_load{host=\"f1\"}, \"rack\", \"r$1\", \"hostname\", \"f(.)\")",
+            &["rack", "__name__"],
+            &["r1 cpu_load 3"],
+        ),
+        ("absent(cpu_load{host=\"none\",job=\"x\"})", &["host", "job"], &["none x 1"]),
+        (
+            "histogram_quantile(0.5, label_replace(cpu_load{cluster=\"fritz\",host=\"f2\"} or cpu_load{host=\"f1\"}, \"le\", \"+Inf\", \"host\", \"f2\"))",
+            &[],
+            &["NaN"],
+        ),
         ("sum by (host) (flops_any) / cpu_load", &["host"], &[]),
         ("sum by (host) (flops_any) / sum by (host) (cpu_load)", &["host"], &["a1 2", "f1 2", "f2 2"]),
     ] {
         assert_eq!(vector(&daemon, query, time, labels), expected, "{query}");
     }
     // Nothing is newer than the look-back, which is five minutes here.
-    assert_eq!(vector(&daemon, "cpu_load{host=\"f1\"}", base + 540 + 299, &["host"]), ["f1 10"]);
-    assert_eq!(vector(&daemon, "cpu_load{host=\"f1\"}", base + 540 + 300, &["host"]), [""; 0]);
+    assert_eq!(vector(&daemon, "cpu_load{host=\"f1\"}", base + 540 + 300, &["host"]), ["f1 10"]);
+    assert_eq!(vector(&daemon, "cpu_load{host=\"f1\"}", base + 540 + 301, &["host"]), [""; 0]);
     assert_eq!(at(&daemon, "1 + 2 * 3", time), json!({"resultType": "scalar", "result": [time, "7"]}));
     let samples = at(&daemon, "cpu_load{host=\"f1\"}[3m]", time + 1);
     assert_eq!(samples["resultType"], "matrix");
@@ -133,8 +156,8 @@ fn ranges_of_time_by_get_and_post() {
     let values = daemon.request("GET", &format!("/api/v1/query_range?{form}"), "").json();
     let values = values["data"]["result"][0]["values"].as_array().expect("a list").clone();
     assert_eq!(
-        (values.len(), &values[0], &values[13]),
-        (14, &json!([base, "100"]), &json!([base + 780, "1000"]))
+        (values.len(), &values[0], &values[14]),
+        (15, &json!([base, "100"]), &json!([base + 840, "1000"]))
     );
     let scalar =
         daemon.request("GET", &format!("/api/v1/query_range?query=1&start={base}&end={base}&step=1"), "");
@@ -208,12 +231,12 @@ fn what_cannot_be_answered_says_why() {
         (format!("query?query={}", encode("cpu_load{host=~\"(\\\\pL{50}){50}\"}")), 400, "bad_data"),
         (format!("query?query={}", encode("{}")), 400, "bad_data"),
         (format!("query?query={}", encode("1 < 2")), 400, "bad_data"),
-        (format!("query?query={}", encode("histogram_quantile(0.9, cpu_load)")), 422, "execution"),
-        (format!("query?query={}", encode("topk(3, cpu_load)")), 422, "execution"),
-        (format!("query?query={}", encode("cpu_load and cpu_load")), 422, "execution"),
-        (format!("query?query={}", encode("cpu_load @ 5")), 422, "execution"),
-        (format!("query?query={}", encode("max_over_time(cpu_load[5m:1m])")), 422, "execution"),
-        (format!("query?query={}", encode("cpu_load / on (host) cpu_load")), 422, "execution"),
+        (format!("query?query={}", encode("limitk(3, cpu_load)")), 422, "execution"),
+        (format!("query?query={}", encode("cpu_load{host=\"a\" or host=\"b\"}")), 422, "execution"),
+        (format!("query?query={}&time={base}", encode("flops_any + on (host) flops_any")), 422, "execution"),
+        (format!("query?query={}", encode("max_over_time(vector(1)[10y:1s])")), 422, "execution"),
+        (format!("query?query={}", encode("max_over_time(vector(1)[1d:1s])")), 422, "execution"),
+        (format!("query?query={}", encode("cpu_load and 1")), 400, "bad_data"),
         (
             format!("query?query={}&time={}", encode("sum(sum_over_time({host=\"f1\"}[1d]))"), base + 540),
             422,

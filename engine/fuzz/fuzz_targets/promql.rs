@@ -5,6 +5,7 @@
 use std::sync::{Arc, LazyLock};
 
 use engine::config::{Aggregation, Metric, Metrics};
+use engine::promql::grid::Grid;
 use engine::promql::plan::Plan;
 use libfuzzer_sys::fuzz_target;
 
@@ -15,6 +16,6 @@ static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(|| {
 
 fuzz_target!(|text: &str| {
     // A panic of the parser is caught by the daemon; here libFuzzer sees it first.
-    let _ = Plan::parse(text, &METRICS);
+    let _ = Plan::parse(text, &METRICS, Grid::instant(1_700_000_000_000), 1_700_000_000_000);
     let _ = Plan::parse_selector(text, &METRICS);
 });

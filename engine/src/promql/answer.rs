@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::evaluate::Series;
 use super::labels::Labels;
+use super::series::{MISSING, Series, is_present};
 use crate::query::request::push_json_string;
 
 /// A time in milliseconds as seconds.
@@ -21,6 +21,14 @@ fn push_time(out: &mut Vec<u8>, time_ms: i64) {
     out.extend_from_slice(text.as_bytes());
 }
 
+/// With an exponent of a sign and two digits or more, as Go writes it.
+fn with_exponent(value: f64) -> String {
+    let text = format!("{value:e}");
+    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
+    format!("{digits}e{sign}{exponent:0>2}")
+}
+
 /// `[time,"value"]`.
 pub fn push_point(out: &mut Vec<u8>, time_ms: i64, value: f64) {
     out.push(b'[');
@@ -28,12 +36,21 @@ pub fn push_point(out: &mut Vec<u8>, time_ms: i64, value: f64) {
     let text = match value.abs() {
         _ if value.is_infinite() => (if value > 0.0 { "+Inf" } else { "-Inf" }).to_owned(),
         // At most 24 letters; without the exponent, they could be hundreds.
-        size if size != 0.0 && !(1e-6..1e21).contains(&size) => format!("{value:e}"),
+        size if size != 0.0 && !(1e-6..1e21).contains(&size) => with_exponent(value),
         _ => value.to_string(),
     };
     out.extend_from_slice(b",\"");
     out.extend_from_slice(text.as_bytes());
     out.extend_from_slice(b"\"]");
+}
+
+/// `[time,"text"]`.
+pub fn push_text(out: &mut Vec<u8>, time_ms: i64, text: &str) {
+    out.push(b'[');
+    push_time(out, time_ms);
+    out.push(b',');
+    push_json_string(out, text);
+    out.push(b']');
 }
 
 /// `{"__name__":…,…}`.
@@ -56,7 +73,7 @@ pub fn push_matrix_element(out: &mut Vec<u8>, series: &Series) {
     push_labels(out, &series.labels);
     out.extend_from_slice(b",\"values\":[");
     let mut is_first = true;
-    for (index, &value) in series.values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
+    for (index, &value) in series.values.iter().enumerate().filter(|(_, value)| is_present(**value)) {
         if !std::mem::take(&mut is_first) {
             out.push(b',');
         }
@@ -70,6 +87,6 @@ pub fn push_vector_element(out: &mut Vec<u8>, series: &Series) {
     out.extend_from_slice(b"{\"metric\":");
     push_labels(out, &series.labels);
     out.extend_from_slice(b",\"value\":");
-    push_point(out, series.first_ms, series.values.first().copied().unwrap_or(f64::NAN));
+    push_point(out, series.first_ms, series.values.first().copied().unwrap_or(MISSING));
     out.push(b'}');
 }

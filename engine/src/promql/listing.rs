@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::PromError;
+use super::expression::Leaf;
 use super::labels::{Label, LabelSet, Labels, exposed_name};
-use super::plan::Leaf;
 use crate::archive::scope::Scope;
 use crate::config::MetricId;
 use crate::limits;

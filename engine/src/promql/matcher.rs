@@ -3,6 +3,7 @@
 use regex::{Regex, RegexBuilder};
 
 use super::PromError;
+use super::alternatives::Alternatives;
 use crate::limits;
 
 /// `=`, `!=`, `=~` or `!~`, and what stands behind it.
@@ -16,6 +17,10 @@ pub enum Matcher {
     Like(Regex),
     /// `!~`
     Unlike(Regex),
+    /// `=~` with nothing but values written out, as Grafana does for all hosts.
+    Among(Alternatives),
+    /// `!~` with the same.
+    NotAmong(Alternatives),
 }
 
 impl Matcher {
@@ -25,6 +30,9 @@ impl Matcher {
     /// [`PromError::BadData`] if it is none, or a machine of more than [`limits::PROMQL_PATTERN_BYTES_MAX`]: matching may take as
     /// long as that, times the length of a value.
     pub fn pattern(pattern: &str, is_negated: bool) -> Result<Self, PromError> {
+        if let Some(values) = Alternatives::of(pattern) {
+            return Ok(if is_negated { Self::NotAmong(values) } else { Self::Among(values) });
+        }
         let regex = RegexBuilder::new(&format!("^(?:{pattern})$"))
             .size_limit(limits::PROMQL_PATTERN_BYTES_MAX)
             .dot_matches_new_line(true)
@@ -48,6 +56,8 @@ impl Matcher {
             Self::NotEqual(unwanted) => **unwanted != *value,
             Self::Like(pattern) => pattern.is_match(value),
             Self::Unlike(pattern) => !pattern.is_match(value),
+            Self::Among(values) => values.contains(value),
+            Self::NotAmong(values) => !values.contains(value),
         }
     }
 

@@ -2,133 +2,33 @@
 //!
 //! The foreign parser's tree ends here: what it knows and this does not is refused by name.
 
-use std::time::Duration;
-
-use promql_parser::label::MatchOp;
-use promql_parser::parser::token;
-use promql_parser::parser::{self, LabelModifier, Offset, VectorMatchCardinality};
+use promql_parser::parser::{self, LabelModifier, VectorMatchCardinality};
 
 use super::PromError;
-use super::labels::{Label, LabelSet, exposed_name};
-use super::matcher::Matcher;
+use super::dates;
+use super::expression::{
+    Aggregate, Binary, Cardinality, Expression, Function, Leaf, LeafFunction, Matching, OverTime, Source,
+};
+use super::grid::Grid;
+use super::labels::{Grouping, is_label_name};
+use super::over_time::RangeFunction;
+use super::selector::{Selectors, milliseconds, resolved};
 use super::text::Question;
-use super::window::Function;
-use crate::config::{MetricId, Metrics};
+use super::vocabulary::{Aggregation, aggregation, function, operator};
+use crate::config::Metrics;
 use crate::limits;
 
-/// How series become one.
+/// What a question comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aggregate {
-    /// `sum`
-    Sum,
-    /// `avg`
-    Avg,
-    /// `min`
-    Min,
-    /// `max`
-    Max,
-    /// `count`
-    Count,
-}
-
-impl Leaf {
-    /// All series there are.
-    #[must_use]
-    pub fn of_all(metrics: &Metrics) -> Self {
-        Self {
-            metrics: metrics.iter().map(|(id, _)| id).collect(),
-            matchers: Vec::new(),
-            function: Function::Latest,
-            range_ms: None,
-            offset_ms: 0,
-            aggregate: None,
-        }
-    }
-
-    /// Cluster and host, if it names one of each: then its owner alone need be asked.
-    #[must_use]
-    pub fn host(&self) -> Option<(&str, &str)> {
-        let exact = |wanted: Label| {
-            self.matchers.iter().find_map(|(label, matcher)| match matcher {
-                Matcher::Equal(value) if *label == wanted => Some(&**value),
-                _ => None,
-            })
-        };
-        Some((exact(Label::Cluster)?, exact(Label::Host)?))
-    }
-}
-
-/// What stands between two operands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they are what they are called")]
-pub enum Operator {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    Modulo,
-    Power,
-    Equal,
-    NotEqual,
-    Greater,
-    Less,
-    GreaterOrEqual,
-    LessOrEqual,
-}
-
-impl Operator {
-    /// Whether it lets series pass, or not.
-    #[must_use]
-    pub fn is_comparison(self) -> bool {
-        matches!(
-            self,
-            Self::Equal
-                | Self::NotEqual
-                | Self::Greater
-                | Self::Less
-                | Self::GreaterOrEqual
-                | Self::LessOrEqual
-        )
-    }
-}
-
-/// One selector, and what its owners can do with it before they answer.
-#[derive(Clone, Debug)]
-pub struct Leaf {
-    /// The metrics that it means, in order.
-    pub metrics: Vec<MetricId>,
-    /// What the other labels must be.
-    pub matchers: Vec<(Label, Matcher)>,
-    /// What is computed at every step.
-    pub function: Function,
-    /// Over how many milliseconds; `None`: the look-back of each metric.
-    pub range_ms: Option<i64>,
-    /// By how much the selector looks back, or ahead.
-    pub offset_ms: i64,
-    /// An aggregation of all its series, by these labels.
-    pub aggregate: Option<(Aggregate, LabelSet)>,
-}
-
-/// What the asking core computes.
-#[derive(Clone, Debug)]
-pub enum Expression {
+pub enum Kind {
     /// A number.
-    Number(f64),
-    /// The leaf of this index.
-    Leaf(usize),
-    /// `-…`
-    Negative(Box<Expression>),
-    /// An aggregation by labels.
-    Aggregate(Aggregate, LabelSet, Box<Expression>),
-    /// Two operands; `bool`: a comparison is 0 or 1.
-    Binary {
-        /// Between them.
-        operator: Operator,
-        /// Both.
-        operands: Box<[Expression; 2]>,
-        /// Whether a comparison answers 0 or 1 instead of letting pass.
-        is_bool: bool,
-    },
+    Scalar,
+    /// Series with a value at each time.
+    Vector,
+    /// The samples of a range.
+    Samples,
+    /// A string.
+    Text,
 }
 
 /// A question, understood.
@@ -138,30 +38,35 @@ pub struct Plan {
     pub leaves: Vec<Leaf>,
     /// What is done with it.
     pub expression: Expression,
-    /// The only leaf stands for its samples themselves: `metric[5m]`.
-    pub is_range: bool,
+    /// The times that it is asked for.
+    pub grid: Grid,
+    /// What it comes to.
+    pub kind: Kind,
 }
 
 impl Plan {
-    /// Reads a question.
+    /// Reads a question that is asked for the times of a grid; `@ end()` means another time where the last step is before the end.
     ///
     /// # Errors
     /// [`PromError::BadData`] if it is not PromQL, [`PromError::Execution`] if it is more than is understood.
-    pub fn parse(text: &str, metrics: &Metrics) -> Result<Self, PromError> {
+    pub fn parse(text: &str, metrics: &Metrics, grid: Grid, end_ms: i64) -> Result<Self, PromError> {
         let question = Question::new(text)?;
         let parsed = parse(&question)?;
-        let mut planner = Planner { metrics, question: &question, leaves: Vec::new() };
-        let mut inner = &parsed;
-        while let parser::Expr::Paren(paren) = inner {
-            inner = &paren.expr;
-        }
-        let is_range = matches!(inner, parser::Expr::MatrixSelector(_));
-        let expression = if let parser::Expr::MatrixSelector(matrix) = inner {
-            planner.leaf(&matrix.vs, Function::Latest, Some(matrix.range))?
-        } else {
-            planner.expression(inner)?
+        let mut planner = Planner { selectors: Selectors::new(metrics, &question, (grid.start_ms, end_ms)) };
+        let inner = unwrapped(&parsed);
+        let expression = match inner {
+            parser::Expr::MatrixSelector(_) | parser::Expr::Subquery(_) => {
+                Expression::Samples(planner.source(inner, grid)?.source)
+            }
+            _ => planner.expression(inner, grid)?,
         };
-        Ok(Self { leaves: planner.leaves, expression, is_range })
+        let kind = match inner.value_type() {
+            parser::value::ValueType::Scalar => Kind::Scalar,
+            parser::value::ValueType::Vector => Kind::Vector,
+            parser::value::ValueType::Matrix => Kind::Samples,
+            parser::value::ValueType::String => Kind::Text,
+        };
+        Ok(Self { leaves: planner.selectors.leaves, expression, grid, kind })
     }
 
     /// Reads a selector alone, as in `match[]`.
@@ -175,9 +80,7 @@ impl Plan {
             let quoted: String = text.chars().take(limits::ERROR_QUOTE_BYTES_MAX).collect();
             return Err(PromError::BadData(format!("a selector is expected, not {quoted}")));
         };
-        let mut planner = Planner { metrics, question: &question, leaves: Vec::new() };
-        planner.leaf(selector, Function::Latest, None)?;
-        Ok(planner.leaves.pop().expect("made above"))
+        Selectors::new(metrics, &question, (0, 0)).leaf(selector, Grid::instant(0), LeafFunction::Latest)
     }
 }
 
@@ -192,174 +95,239 @@ fn parse(question: &Question) -> Result<parser::Expr, PromError> {
 /// What is said of a question that breaks the parser.
 pub(super) const PARSER_FAILED: &str = "the question cannot be read";
 
-fn milliseconds(duration: Duration) -> Option<i64> {
-    i64::try_from(duration.as_millis()).ok().filter(|&ms| ms <= limits::TIME_SECONDS_MAX * 1000)
+fn unwrapped(mut parsed: &parser::Expr) -> &parser::Expr {
+    while let parser::Expr::Paren(paren) = parsed {
+        parsed = &paren.expr;
+    }
+    parsed
+}
+
+/// A range: its samples, where it ends at each step, and how long it is.
+struct Range {
+    source: Source,
+    ends: Grid,
+    range_ms: i64,
 }
 
 struct Planner<'a> {
-    metrics: &'a Metrics,
-    question: &'a Question,
-    leaves: Vec<Leaf>,
+    selectors: Selectors<'a>,
 }
 
 impl Planner<'_> {
-    fn expression(&mut self, parsed: &parser::Expr) -> Result<Expression, PromError> {
+    fn expression(&mut self, parsed: &parser::Expr, grid: Grid) -> Result<Expression, PromError> {
         use parser::Expr;
         match parsed {
             Expr::NumberLiteral(number) => Ok(Expression::Number(number.val)),
-            Expr::Paren(paren) => self.expression(&paren.expr),
-            Expr::Unary(unary) => Ok(Expression::Negative(Box::new(self.expression(&unary.expr)?))),
-            Expr::VectorSelector(selector) => self.leaf(selector, Function::Latest, None),
-            Expr::Call(call) => self.call(call),
-            Expr::Aggregate(aggregate) => self.aggregate(aggregate),
-            Expr::Binary(binary) => self.binary(binary),
-            Expr::MatrixSelector(_) => {
-                Err(PromError::BadData("a range selector needs a function around it".to_owned()))
+            Expr::StringLiteral(string) => Ok(Expression::Text(self.selectors.text(&string.val).into())),
+            Expr::Paren(paren) => self.expression(&paren.expr, grid),
+            Expr::Unary(unary) => Ok(match self.expression(&unary.expr, grid)? {
+                Expression::Number(number) => Expression::Number(-number),
+                of => Expression::Negative(Box::new(of)),
+            }),
+            Expr::VectorSelector(selector) => {
+                let leaf = self.selectors.leaf(selector, grid, LeafFunction::Latest)?;
+                Ok(Expression::Leaf(self.selectors.add(leaf)))
             }
-            Expr::Subquery(_) => Err(PromError::unsupported("a subquery")),
-            Expr::StringLiteral(_) => Err(PromError::unsupported("a string")),
+            Expr::Call(call) => self.call(call, grid),
+            Expr::Aggregate(aggregate) => self.aggregate(aggregate, grid),
+            Expr::Binary(binary) => self.binary(binary, grid),
+            Expr::MatrixSelector(_) | Expr::Subquery(_) => {
+                Err(PromError::BadData("a range needs a function around it".to_owned()))
+            }
             Expr::Extension(_) => Err(PromError::unsupported("this expression")),
         }
     }
 
-    fn label(&self, name: &str) -> Option<Label> {
-        Label::of_name(&self.question.literal(name).value)
+    fn expressions<'b>(
+        &mut self,
+        parsed: impl IntoIterator<Item = &'b parser::Expr>,
+        grid: Grid,
+    ) -> Result<Vec<Expression>, PromError> {
+        parsed.into_iter().map(|parsed| self.expression(parsed, grid)).collect()
     }
 
-    fn call(&mut self, call: &parser::Call) -> Result<Expression, PromError> {
+    fn call(&mut self, call: &parser::Call, grid: Grid) -> Result<Expression, PromError> {
         let name = call.func.name;
-        let function = Function::of_name(name)
-            .ok_or_else(|| PromError::unsupported(format_args!("the function {name}")))?;
-        match call.args.args.iter().map(|argument| &**argument).collect::<Vec<_>>()[..] {
-            [parser::Expr::MatrixSelector(matrix)] => self.leaf(&matrix.vs, function, Some(matrix.range)),
-            _ => Err(PromError::unsupported(format_args!("{name} of anything but a range selector"))),
+        let arguments: Vec<&parser::Expr> =
+            call.args.args.iter().map(|argument| unwrapped(argument)).collect();
+        if let Some(function) = RangeFunction::of_name(name) {
+            return self.over_time(function, &arguments, grid);
+        }
+        if name == "absent_over_time" {
+            return self.absent_over_time(&arguments, grid);
+        }
+        if let (Some(part), []) = (dates::part_of_name(name), &arguments[..]) {
+            let now = Expression::Call(Function::Time, Vec::new());
+            return Ok(Expression::Call(
+                Function::Each(part),
+                vec![Expression::Call(Function::Vector, vec![now])],
+            ));
+        }
+        if let ("timestamp", [parser::Expr::VectorSelector(selector)]) = (name, &arguments[..]) {
+            let leaf = self.selectors.leaf(selector, grid, LeafFunction::Timestamp)?;
+            return Ok(Expression::Leaf(self.selectors.add(leaf)));
+        }
+        let mut of = self.expressions(arguments.iter().copied(), grid)?;
+        let function = match (name, &of[..]) {
+            ("pi", _) => return Ok(Expression::Number(std::f64::consts::PI)),
+            ("absent", _) => {
+                // Of a selector, its owners need not say more than that there is something.
+                if let [Expression::Leaf(index)] = of[..] {
+                    self.selectors.aggregate(index, Aggregate::Group, &Grouping::default());
+                }
+                Function::Absent(self.selectors.labels_of_absent(arguments[0]))
+            }
+            ("round", [_]) => {
+                of.push(Expression::Number(1.0));
+                Function::Round
+            }
+            _ => function(name).ok_or_else(|| PromError::unsupported(format_args!("the function {name}")))?,
+        };
+        Ok(Expression::Call(function, of))
+    }
+
+    /// The range that an argument is.
+    fn source(&mut self, parsed: &parser::Expr, grid: Grid) -> Result<Range, PromError> {
+        match parsed {
+            parser::Expr::MatrixSelector(matrix) => {
+                let range_ms = milliseconds(matrix.range)?;
+                let leaf = self.selectors.leaf(&matrix.vs, grid, LeafFunction::Samples(range_ms))?;
+                let ends = leaf.grid;
+                Ok(Range { source: Source::Leaf(self.selectors.add(leaf)), ends, range_ms })
+            }
+            parser::Expr::Subquery(subquery) => {
+                let range_ms = milliseconds(subquery.range)?;
+                let step_ms = subquery.step.map_or(Ok(limits::PROMQL_SUBQUERY_STEP_MS), milliseconds)?;
+                let ends =
+                    resolved(grid, self.selectors.asked, subquery.at.as_ref(), subquery.offset.as_ref())?;
+                let inner = if grid.steps == 0 { grid } else { ends.of_subquery(range_ms, step_ms) };
+                if inner.steps > limits::PROMQL_SUBQUERY_STEPS_MAX {
+                    return Err(PromError::too_large(
+                        limits::PROMQL_SUBQUERY_STEPS_MAX as u64,
+                        "steps of a subquery",
+                    ));
+                }
+                let expression = self.expression(&subquery.expr, inner)?;
+                Ok(Range { source: Source::Subquery(Box::new(expression), inner), ends, range_ms })
+            }
+            _ => Err(PromError::BadData("a range is expected".to_owned())),
         }
     }
 
-    fn aggregate(&mut self, parsed: &parser::AggregateExpr) -> Result<Expression, PromError> {
-        let aggregate = match parsed.op.id() {
-            token::T_SUM => Aggregate::Sum,
-            token::T_AVG => Aggregate::Avg,
-            token::T_MIN => Aggregate::Min,
-            token::T_MAX => Aggregate::Max,
-            token::T_COUNT => Aggregate::Count,
-            _ => return Err(PromError::unsupported(format_args!("the aggregation {}", parsed.op))),
+    fn over_time(
+        &mut self,
+        function: RangeFunction,
+        arguments: &[&parser::Expr],
+        grid: Grid,
+    ) -> Result<Expression, PromError> {
+        let is_range = |parsed: &&parser::Expr| {
+            matches!(parsed, parser::Expr::MatrixSelector(_) | parser::Expr::Subquery(_))
         };
-        let labels = match &parsed.modifier {
-            None => LabelSet::default(),
-            Some(LabelModifier::Include(names)) => {
-                let labels = names.labels.iter().filter_map(|name| self.label(name));
-                labels.fold(LabelSet::default(), LabelSet::with)
+        let place = arguments.iter().position(is_range);
+        let place = place.ok_or_else(|| PromError::BadData("a range is expected".to_owned()))?;
+        let others = arguments.iter().enumerate().filter(|(index, _)| *index != place).map(|(_, of)| *of);
+        let parameters = self.expressions(others, grid)?;
+        let Range { source, ends, range_ms } = self.source(arguments[place], grid)?;
+        if let Source::Leaf(index) = source {
+            let mut numbers = [f64::NAN; 2];
+            let are_known = parameters
+                .iter()
+                .zip(&mut numbers)
+                .all(|(parameter, number)| parameter.number().map(|known| *number = known).is_some());
+            // It looks ahead from the time of the step, not from that of the range.
+            let is_ahead = function == RangeFunction::PredictLinear;
+            numbers[0] += if is_ahead { (grid.start_ms - ends.start_ms) as f64 / 1000.0 } else { 0.0 };
+            if are_known && !(is_ahead && ends.step_ms != grid.step_ms) {
+                self.selectors.leaves[index].function = LeafFunction::OverTime(function, numbers, range_ms);
+                return Ok(Expression::Leaf(index));
             }
-            Some(LabelModifier::Exclude(names)) => {
-                let labels = names.labels.iter().filter_map(|name| self.label(name));
-                labels.fold(LabelSet::ALL.without(Label::Name), LabelSet::without)
+        }
+        Ok(Expression::OverTime(Box::new(OverTime { function, parameters, source, ends, range_ms })))
+    }
+
+    fn absent_over_time(&mut self, arguments: &[&parser::Expr], grid: Grid) -> Result<Expression, PromError> {
+        let labels = self.selectors.labels_of_absent(arguments[0]);
+        // The names stay, so that series need not differ otherwise.
+        let of = self.over_time(RangeFunction::Last, arguments, grid)?;
+        if let Expression::Leaf(index) = of {
+            self.selectors.aggregate(index, Aggregate::Group, &Grouping::default());
+        }
+        Ok(Expression::Call(Function::Absent(labels), vec![of]))
+    }
+
+    fn names(&self, labels: &promql_parser::label::Labels) -> Vec<String> {
+        labels.labels.iter().map(|name| self.selectors.text(name)).collect()
+    }
+
+    fn grouping(&self, modifier: &LabelModifier) -> Grouping {
+        let names = self.names(modifier.labels());
+        let names = names.iter().map(String::as_str);
+        if modifier.is_include() { Grouping::by(names) } else { Grouping::without(names) }
+    }
+
+    fn aggregate(&mut self, parsed: &parser::AggregateExpr, grid: Grid) -> Result<Expression, PromError> {
+        let grouping = parsed.modifier.as_ref().map_or(Grouping::default(), |labels| self.grouping(labels));
+        let parameter = parsed.param.as_ref().map(|parsed| self.expression(parsed, grid)).transpose()?;
+        let of = self.expression(&parsed.expr, grid)?;
+        let unknown = || PromError::unsupported(format_args!("the aggregation {}", parsed.op));
+        let aggregate = match aggregation(parsed.op.id()).ok_or_else(unknown)? {
+            Aggregation::Simple(aggregate) => aggregate,
+            Aggregation::Ranking(ranking) => {
+                let parameter = parameter.unwrap_or(Expression::Number(f64::NAN));
+                return Ok(Expression::Ranking(ranking, grouping, Box::new([parameter, of])));
+            }
+            Aggregation::CountValues => {
+                let Some(Expression::Text(label)) = parameter else {
+                    return Err(PromError::BadData("count_values needs the name of a label".to_owned()));
+                };
+                if !is_label_name(&label) {
+                    return Err(PromError::Execution(format!("{label:?} is no name of a label")));
+                }
+                return Ok(Expression::CountValues(label, grouping, Box::new(of)));
             }
         };
-        let of = self.expression(&parsed.expr)?;
         // Right above a leaf, its owners aggregate.
         if let Expression::Leaf(index) = of
-            && self.leaves[index].aggregate.is_none()
+            && self.selectors.aggregate(index, aggregate, &grouping)
         {
-            self.leaves[index].aggregate = Some((aggregate, labels));
             return Ok(of);
         }
-        Ok(Expression::Aggregate(aggregate, labels, Box::new(of)))
+        Ok(Expression::Aggregate(aggregate, grouping, Box::new(of)))
     }
 
-    fn binary(&mut self, parsed: &parser::BinaryExpr) -> Result<Expression, PromError> {
-        let operator = match parsed.op.id() {
-            token::T_ADD => Operator::Add,
-            token::T_SUB => Operator::Subtract,
-            token::T_MUL => Operator::Multiply,
-            token::T_DIV => Operator::Divide,
-            token::T_MOD => Operator::Modulo,
-            token::T_POW => Operator::Power,
-            token::T_EQLC => Operator::Equal,
-            token::T_NEQ => Operator::NotEqual,
-            token::T_GTR => Operator::Greater,
-            token::T_LSS => Operator::Less,
-            token::T_GTE => Operator::GreaterOrEqual,
-            token::T_LTE => Operator::LessOrEqual,
-            _ => return Err(PromError::unsupported(format_args!("the operator {}", parsed.op))),
-        };
+    fn binary(&mut self, parsed: &parser::BinaryExpr, grid: Grid) -> Result<Expression, PromError> {
+        let unknown = || PromError::unsupported(format_args!("the operator {}", parsed.op));
+        let operator = operator(parsed.op.id()).ok_or_else(unknown)?;
         let mut is_bool = false;
+        let mut matching = Matching {
+            grouping: Grouping::without([]),
+            cardinality: Cardinality::OneToOne,
+            included: Vec::new(),
+        };
         if let Some(modifier) = &parsed.modifier {
-            if modifier.matching.is_some()
-                || modifier.card != VectorMatchCardinality::OneToOne
-                || modifier.fill_values != parser::VectorMatchFillValues::default()
-            {
-                return Err(PromError::unsupported("on, ignoring, group_left, group_right or fill"));
+            if modifier.fill_values != parser::VectorMatchFillValues::default() {
+                return Err(PromError::unsupported("fill"));
             }
             is_bool = modifier.return_bool;
-        }
-        let operands = Box::new([self.expression(&parsed.lhs)?, self.expression(&parsed.rhs)?]);
-        Ok(Expression::Binary { operator, operands, is_bool })
-    }
-
-    fn leaf(
-        &mut self,
-        selector: &parser::VectorSelector,
-        function: Function,
-        range: Option<Duration>,
-    ) -> Result<Expression, PromError> {
-        if selector.at.is_some() {
-            return Err(PromError::unsupported("@"));
-        }
-        if !selector.matchers.or_matchers.is_empty() {
-            return Err(PromError::unsupported("or between matchers"));
-        }
-        let out_of_range = || PromError::BadData("a range or offset is too long".to_owned());
-        let range_ms = range.map(|range| milliseconds(range).filter(|&ms| ms > 0).ok_or_else(out_of_range));
-        let offset_ms = match &selector.offset {
-            None => 0,
-            Some(Offset::Pos(offset)) => milliseconds(*offset).ok_or_else(out_of_range)?,
-            Some(Offset::Neg(offset)) => -milliseconds(*offset).ok_or_else(out_of_range)?,
-        };
-        let (mut names, mut matchers) = (Vec::new(), Vec::new());
-        if let Some(name) = &selector.name {
-            names.push(self.matcher(name)?);
-        }
-        let (mut is_impossible, mut is_for_all) = (false, names.is_empty());
-        for matcher in &selector.matchers.matchers {
-            let label = self.label(&matcher.name);
-            if matcher.op != MatchOp::Equal {
-                // All others are read before the parser.
-                return Err(PromError::unsupported("this operator"));
+            if let Some(labels) = &modifier.matching {
+                matching.grouping = self.grouping(labels);
             }
-            let matcher = self.matcher(&matcher.value)?;
-            is_for_all &= matcher.is_match("");
-            match label {
-                Some(Label::Name) => names.push(matcher),
-                Some(label) => matchers.push((label, matcher)),
-                // A label that no series has is empty everywhere.
-                None => is_impossible |= !matcher.is_match(""),
-            }
+            let (cardinality, labels) = match &modifier.card {
+                VectorMatchCardinality::ManyToOne(labels) => (Cardinality::ManyToOne, Some(labels)),
+                VectorMatchCardinality::OneToMany(labels) => (Cardinality::OneToMany, Some(labels)),
+                _ => (Cardinality::OneToOne, None),
+            };
+            matching.cardinality = cardinality;
+            matching.included = labels
+                .map_or(Vec::new(), |labels| self.names(labels))
+                .into_iter()
+                .map(String::into)
+                .collect();
         }
-        if is_for_all {
-            let what = "a selector must name a metric, or a label that is not empty";
-            return Err(PromError::BadData(what.to_owned()));
+        let operands = [self.expression(&parsed.lhs, grid)?, self.expression(&parsed.rhs, grid)?];
+        if let [Expression::Number(a), Expression::Number(b)] = operands {
+            return Ok(Expression::Number(operator.apply(a, b)));
         }
-        let is_meant = |name: &str| names.iter().all(|matcher| matcher.is_match(&exposed_name(name)));
-        let metrics = self.metrics.iter().filter(|(_, metric)| !is_impossible && is_meant(&metric.name));
-        self.leaves.push(Leaf {
-            metrics: metrics.map(|(id, _)| id).collect(),
-            matchers,
-            function,
-            range_ms: range_ms.transpose()?,
-            offset_ms,
-            aggregate: None,
-        });
-        Ok(Expression::Leaf(self.leaves.len() - 1))
-    }
-
-    /// What a value must be: it knows the operator before it.
-    fn matcher(&self, value: &str) -> Result<Matcher, PromError> {
-        let literal = self.question.literal(value);
-        Ok(match (literal.is_pattern, literal.is_negated) {
-            (true, is_negated) => Matcher::pattern(&literal.value, is_negated)?,
-            (false, false) => Matcher::Equal(literal.value.into()),
-            (false, true) => Matcher::NotEqual(literal.value.into()),
-        })
+        Ok(Expression::Binary(Box::new(Binary { operator, operands, is_bool, matching })))
     }
 }

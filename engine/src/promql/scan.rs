@@ -5,14 +5,16 @@
 use std::sync::Arc;
 
 use super::PromError;
-use super::evaluate::{Groups, Series};
+use super::aggregate::Groups;
+use super::expression::{Leaf, LeafFunction};
 use super::labels::{Label, LabelSet, Labels, exposed_name};
 use super::listing::{ListQuestion, ListScan, Listing};
-use super::plan::Leaf;
-use super::window::{Function, Samples};
+use super::over_time::over_time;
+use super::reading::Reading;
+use super::series::{MISSING, Series, is_present};
+use super::window::{Ranged, Samples};
 use crate::config::MetricId;
 use crate::limits;
-use crate::memory::chain::Run;
 use crate::memory::shard::Shard;
 use crate::series::tree::{LevelId, ROOT, SeriesId};
 
@@ -30,20 +32,8 @@ pub struct PromQuestion {
 /// What is wanted of the series of leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// Values at `start_ms, start_ms + step_ms, …`.
-    Steps {
-        /// The first, in milliseconds since 1970.
-        start_ms: i64,
-        /// Between two of them.
-        step_ms: i64,
-        /// How many; at most [`limits::PROMQL_STEPS_MAX`].
-        steps: usize,
-    },
-    /// The samples of the leaf's range before this time, in milliseconds since 1970.
-    Samples {
-        /// The time.
-        end_ms: i64,
-    },
+    /// What the function of each leaf makes of them, at the times of its grid.
+    Values,
     /// A list of them; their values do not matter.
     List(ListQuestion),
 }
@@ -73,44 +63,13 @@ pub struct PromScan {
     values: u64,
     looked_at: u64,
     points: usize,
+    /// The last series of this leaf that had values, as it is answered.
+    previous: Option<Labels>,
+    /// The samples of a range.
+    scratch: Vec<(i64, f64)>,
     answer: PromAnswer,
     /// Instead of all this, if a list is wanted.
     list: Option<ListScan>,
-}
-
-/// A series that is being read, and then computed.
-#[derive(Debug)]
-struct Reading {
-    series: SeriesId,
-    labels: Labels,
-    /// How many slots are to be read.
-    slots_wanted: usize,
-    first_ms: i64,
-    period_ms: i64,
-    range_ms: i64,
-    slots: Vec<f64>,
-    steps: Vec<f64>,
-}
-
-impl Reading {
-    /// Reads some more slots. What has been freed meanwhile is missing.
-    fn read_piece(&mut self, shard: &Shard) {
-        let (chain, frequency) = (shard.chain(self.series), self.period_ms / 1000);
-        let end = self.slots_wanted.min(self.slots.len() + limits::PROMQL_SLOTS_PER_STEP);
-        let time_of = |slot: usize| self.first_ms / 1000 + slot as i64 * frequency;
-        let (from, to) = (time_of(self.slots.len()), time_of(end));
-        if let Some(span) = chain.span(from, to).filter(|span| span.from < to) {
-            // To stay on the grid, by whole slots.
-            let freed = (span.from - from + frequency - 1) / frequency;
-            self.slots.resize((self.slots.len() + freed as usize).min(end), f64::NAN);
-            let slots = &mut self.slots;
-            chain.read(from + freed * frequency, to, shard.pool(), |run| match run {
-                Run::Missing(count) => slots.extend(std::iter::repeat_n(f64::NAN, count)),
-                Run::Stored(values) => slots.extend_from_slice(values),
-            });
-        }
-        self.slots.resize(end, f64::NAN);
-    }
 }
 
 impl PromScan {
@@ -119,7 +78,7 @@ impl PromScan {
     pub fn new(question: Arc<PromQuestion>) -> Self {
         let answer = PromAnswer {
             series: question.leaves.iter().map(|_| Vec::new()).collect(),
-            groups: question.leaves.iter().map(|leaf| Groups::new(leaf.aggregate)).collect(),
+            groups: question.leaves.iter().map(|leaf| Groups::new(leaf.aggregate.clone())).collect(),
             listing: Listing::default(),
         };
         let list = match &question.wanted {
@@ -135,6 +94,8 @@ impl PromScan {
             values: 0,
             looked_at: 0,
             points: 0,
+            previous: None,
+            scratch: Vec::new(),
             answer,
             list,
         }
@@ -157,6 +118,7 @@ impl PromScan {
         } else if self.levels.is_empty() {
             self.leaf += 1;
             self.levels.push(ROOT);
+            self.previous = None;
             Ok(())
         } else {
             self.find(shard, leaf)
@@ -223,16 +185,15 @@ impl PromScan {
     ) -> Result<(), PromError> {
         let frequency = shard.metrics().get(metric).frequency;
         let period_ms = frequency * 1000;
-        let range_ms = leaf.range_ms.unwrap_or(limits::PROMQL_LOOK_BACK_SLOTS * period_ms);
-        let (first_ms, last_ms) = match self.question.wanted {
-            Wanted::Steps { start_ms, step_ms, steps } => {
-                (start_ms, start_ms + step_ms * (steps.max(1) - 1) as i64)
-            }
-            Wanted::Samples { end_ms } => (end_ms, end_ms),
-            Wanted::List(_) => unreachable!("what is listed is not read"),
+        let range_ms = match leaf.function {
+            LeafFunction::Latest | LeafFunction::Timestamp => limits::PROMQL_LOOK_BACK_SLOTS * period_ms,
+            LeafFunction::OverTime(_, _, range_ms) | LeafFunction::Samples(range_ms) => range_ms,
         };
-        let from = (first_ms - leaf.offset_ms - range_ms).div_euclid(1000);
-        let to = (last_ms - leaf.offset_ms).div_euclid(1000) + 1;
+        if leaf.grid.steps == 0 {
+            return Ok(());
+        }
+        let from = (leaf.grid.start_ms - range_ms).div_euclid(1000);
+        let to = leaf.grid.end_ms().div_euclid(1000) + 1;
         let chain = shard.chain(series);
         let Some(newest) = chain.newest() else { return Ok(()) };
         let phase = newest.first_write(frequency);
@@ -267,66 +228,97 @@ impl PromScan {
             self.reading = Some(reading);
             return Ok(());
         }
-        match self.question.wanted {
-            Wanted::Samples { end_ms } => self.take_samples(leaf, reading, end_ms),
+        match leaf.function {
+            LeafFunction::Samples(_) => self.take_samples(leaf, reading),
             _ => self.compute(leaf, reading),
         }
     }
 
     /// The samples of a range as they are.
-    fn take_samples(&mut self, leaf: &Leaf, reading: Reading, end_ms: i64) -> Result<(), PromError> {
+    fn take_samples(&mut self, leaf: &Leaf, reading: Reading) -> Result<(), PromError> {
         let Reading { labels, first_ms, period_ms, range_ms, mut slots, .. } = reading;
         let samples = Samples { first_ms, period_ms, values: &slots };
-        let window = samples.window(end_ms - leaf.offset_ms, range_ms);
+        let (start_ms, end_ms) = (leaf.grid.start_ms, leaf.grid.end_ms());
+        let window = samples.window(end_ms, end_ms - start_ms + range_ms);
         slots.truncate(window.end);
         slots.drain(..window.start);
-        let first_ms = first_ms + window.start as i64 * period_ms + leaf.offset_ms;
-        self.count_points(slots.len(), true)?;
-        self.answer.series[self.leaf].push(Series { labels, first_ms, period_ms, values: slots });
+        let first_ms = first_ms + window.start as i64 * period_ms;
+        let series = Series { labels, first_ms, period_ms, values: slots };
+        if !series.has_values() {
+            return Ok(());
+        }
+        self.count_points(series.values.len(), true)?;
+        self.answer.series[self.leaf].push(series);
         Ok(())
     }
 
     /// Computes some steps of a series.
     fn compute(&mut self, leaf: &Leaf, mut reading: Reading) -> Result<(), PromError> {
-        let Wanted::Steps { start_ms, step_ms, steps } = self.question.wanted else {
-            unreachable!("only steps are computed")
-        };
-        let samples =
-            Samples { first_ms: reading.first_ms, period_ms: reading.period_ms, values: &reading.slots };
+        // At one time again and again, the first is all of them.
+        let steps = if leaf.grid.step_ms == 0 { leaf.grid.steps.min(1) } else { leaf.grid.steps };
         let mut slots_left = limits::PROMQL_SLOTS_PER_STEP;
         if reading.steps.is_empty() {
-            reading.steps.reserve_exact(steps);
+            reading.steps.reserve_exact(leaf.grid.steps);
         }
         while reading.steps.len() < steps && slots_left > 0 {
-            let time_ms = start_ms + reading.steps.len() as i64 * step_ms - leaf.offset_ms;
-            let window = samples.window(time_ms, reading.range_ms);
-            let looked_at = if leaf.range_ms.is_some() { window.len() + 1 } else { 1 };
+            let time_ms = leaf.grid.time_ms(reading.steps.len());
+            let (value, looked_at) = self.value(leaf, &reading, time_ms)?;
             slots_left = slots_left.saturating_sub(looked_at);
             self.looked_at = self.looked_at.saturating_add(looked_at as u64);
             if self.looked_at > self.question.values_max {
                 let what = "values in the ranges of all steps (query-limit)";
                 return Err(PromError::too_large(self.question.values_max, what));
             }
-            reading.steps.push(samples.at(leaf.function, time_ms, reading.range_ms));
+            reading.steps.push(value);
         }
         if reading.steps.len() < steps {
             self.reading = Some(reading);
             return Ok(());
         }
-        let Reading { mut labels, steps: values, .. } = reading;
-        if values.iter().all(|value| value.is_nan()) {
+        let Reading { mut labels, steps: mut values, .. } = reading;
+        values.resize(leaf.grid.steps, values.first().copied().unwrap_or(MISSING));
+        if !values.iter().any(|&value| is_present(value)) {
             return Ok(());
         }
-        if leaf.function != Function::Latest {
-            labels = labels.only(LabelSet::ALL.without(Label::Name));
+        if !leaf.function.keeps_name() {
+            labels.set(Label::Name, "");
+        }
+        // Those that only their names told apart are of one level, so that they come one after the other.
+        if self.previous.as_ref() == Some(&labels) {
+            return Err(PromError::same_labels(&labels));
         }
         if leaf.aggregate.is_some() {
             let is_new = self.answer.groups[self.leaf].add(&labels, &values);
+            self.previous = Some(labels);
             return self.count_points(if is_new { values.len() } else { 0 }, false);
         }
         self.count_points(values.len(), true)?;
-        self.answer.series[self.leaf].push(Series { labels, first_ms: start_ms, period_ms: step_ms, values });
+        self.previous = Some(labels.clone());
+        self.answer.series[self.leaf].push(Series { labels, first_ms: 0, period_ms: 0, values });
         Ok(())
+    }
+
+    /// What a leaf's function makes of a series at a time, and how many slots that took.
+    fn value(&mut self, leaf: &Leaf, reading: &Reading, time_ms: i64) -> Result<(f64, usize), PromError> {
+        let Reading { first_ms, period_ms, range_ms, slots, .. } = reading;
+        let samples = Samples { first_ms: *first_ms, period_ms: *period_ms, values: slots };
+        Ok(match leaf.function {
+            LeafFunction::OverTime(function, parameters, _) => {
+                samples.collect(time_ms, *range_ms, &mut self.scratch);
+                let range = Ranged { samples: &self.scratch, end_ms: time_ms, range_ms: *range_ms };
+                if !self.scratch.is_empty() {
+                    function.check(parameters)?;
+                }
+                (over_time(function, parameters, &range), samples.window(time_ms, *range_ms).len() + 1)
+            }
+            LeafFunction::Timestamp => {
+                let latest = samples.latest(time_ms, *range_ms);
+                (latest.map_or(MISSING, |(sample_ms, _)| sample_ms as f64 / 1000.0), 1)
+            }
+            LeafFunction::Latest | LeafFunction::Samples(_) => {
+                (samples.latest(time_ms, *range_ms).map_or(MISSING, |(_, value)| value), 1)
+            }
+        })
     }
 
     /// Counts a series that is about to be answered.

@@ -5,28 +5,36 @@ use proptest::prelude::*;
 
 use super::PromError;
 use super::answer::push_point;
-use super::evaluate::{Series, Value};
-use super::labels::{Label, LabelSet, Labels, exposed_name};
+use super::expression::{Aggregate, Expression, LeafFunction};
+use super::grid::Grid;
+use super::labels::{Grouping, Label, Labels, exposed_name};
 use super::matcher::Matcher;
-use super::plan::{Aggregate, Expression, PARSER_FAILED, Plan};
+use super::over_time::RangeFunction;
+use super::plan::{Kind, PARSER_FAILED, Plan};
+use super::series::Series;
 use super::text::{Literal, Question, parse_duration_ms};
-use super::window::Function;
+use super::value::Value;
+use super::work::Work;
 use crate::config::{Aggregation, Metric, Metrics};
+
+const GRID: Grid = Grid { start_ms: 600_000, step_ms: 60_000, steps: 1 };
+/// Not on the grid.
+const END_MS: i64 = 607_000;
 
 fn plan(text: &str) -> Result<Plan, PromError> {
     let metric = |name: &str| Metric { name: name.into(), frequency: 60, aggregation: Aggregation::Sum };
     let names = ["cpu_load", "cpu_user", "nv-temp"];
-    Plan::parse(text, &Metrics::new(names.map(metric).to_vec()).unwrap())
+    Plan::parse(text, &Metrics::new(names.map(metric).to_vec()).unwrap(), GRID, END_MS)
 }
 
-fn evaluate(expression: &Expression, leaves: &mut [Vec<Series>]) -> Result<Value, PromError> {
-    block_on(super::evaluate::evaluate(expression, leaves))
+fn evaluate(expression: &Expression, leaves: Vec<Vec<Series>>) -> Result<Value, PromError> {
+    block_on(super::evaluate::evaluate(expression, GRID, leaves, &mut Work::new(1_000_000)))
 }
 
 fn series(name: &str, host: &str, value: f64) -> Series {
     let mut labels = Labels::of_level(&["c", host]);
     labels.set(Label::Name, name);
-    Series { labels, first_ms: 0, period_ms: 1, values: vec![value] }
+    Series { labels, first_ms: GRID.start_ms, period_ms: GRID.step_ms, values: vec![value] }
 }
 
 #[test]
@@ -53,11 +61,69 @@ fn what_stands_right_above_a_selector_goes_to_its_owners() {
     let plan =
         plan("sum by (hostname, job) ((rate(cpu_load{host=\"h\", cluster=\"c\"}[5m] offset 1m)))").unwrap();
     let leaf = &plan.leaves[0];
-    assert_eq!((leaf.function, leaf.range_ms, leaf.offset_ms), (Function::Rate, Some(300_000), 60_000));
-    assert_eq!(leaf.aggregate, Some((Aggregate::Sum, LabelSet::default().with(Label::Host))));
+    assert!(matches!(leaf.function, LeafFunction::OverTime(RangeFunction::Rate, _, 300_000)), "{leaf:?}");
+    assert_eq!(leaf.grid, Grid { start_ms: 540_000, ..GRID });
+    assert_eq!(leaf.aggregate, Some((Aggregate::Sum, Grouping::by(["host", "job"]))));
     assert_eq!(leaf.host(), Some(("c", "h")));
     assert!(leaf.matchers.iter().all(|(_, matcher)| matches!(matcher, Matcher::Equal(_))));
     assert!(matches!(plan.expression, Expression::Leaf(0)));
+}
+
+#[test]
+fn times_of_leaves() {
+    let leaf = |text: &str| plan(text).unwrap().leaves[0].clone();
+    for (text, start_ms, step_ms) in [
+        ("cpu_load offset 1m", 540_000, 60_000),
+        ("cpu_load offset -1m", 660_000, 60_000),
+        ("cpu_load @ 30", 30_000, 0),
+        ("cpu_load @ end() offset 1m", 547_000, 0),
+        ("cpu_load offset 1m @ start()", 540_000, 0),
+        ("rate(cpu_load[5m] @ 300 offset 1m)", 240_000, 0),
+    ] {
+        let grid = leaf(text).grid;
+        assert_eq!((grid.start_ms, grid.step_ms), (start_ms, step_ms), "{text}");
+    }
+    // A subquery is computed at multiples of its step.
+    let grid = leaf("max_over_time(cpu_load[5m:70s] offset 1m)").grid;
+    assert_eq!(grid, Grid { start_ms: 280_000, step_ms: 70_000, steps: 4 });
+    assert_eq!(leaf("sum_over_time(cpu_load[10m:])").grid, Grid { start_ms: 0, step_ms: 60_000, steps: 11 });
+}
+
+#[test]
+fn what_questions_come_to() {
+    for (text, kind) in [
+        ("1 + 1", Kind::Scalar),
+        ("scalar(cpu_load)", Kind::Scalar),
+        ("cpu_load + 1", Kind::Vector),
+        ("vector(1)", Kind::Vector),
+        ("(cpu_load[5m])", Kind::Samples),
+        ("cpu_load[5m:1m]", Kind::Samples),
+        ("\"x\"", Kind::Text),
+    ] {
+        assert_eq!(plan(text).unwrap().kind, kind, "{text}");
+    }
+    for text in
+        ["absent_over_time(cpu_load[5m])", "holt_winters(cpu_load[5m], 0.5, 0.5)", "sum(absent(cpu_load))"]
+    {
+        assert!(plan(text).is_ok(), "{text}");
+    }
+    for text in ["limitk(2, cpu_load)", "cpu_load + fill(1) cpu_user", "cpu_load{host=\"a\" or host=\"b\"}"] {
+        assert!(matches!(plan(text), Err(PromError::Execution(_))), "{text}");
+    }
+}
+
+#[test]
+fn labels_that_questions_make_up_are_in_order_with_the_others() {
+    let mut labels = Labels::of_level(&["c", "h"]);
+    for name in ["made", "A", "zone", "hostname"] {
+        labels.set_named(name, name);
+    }
+    labels.set_named("made", "");
+    assert_eq!(labels.to_string(), r#"{A="A", cluster="c", host="hostname", scope="node", zone="zone"}"#);
+    let by = labels.grouped(&Grouping::by(["zone", "host", "none"]));
+    assert_eq!(by.to_string(), r#"{host="hostname", zone="zone"}"#);
+    let without = labels.grouped(&Grouping::without(["zone", "host", "none"]));
+    assert_eq!(without.to_string(), r#"{A="A", cluster="c", scope="node"}"#);
 }
 
 #[test]
@@ -105,17 +171,17 @@ fn series_meet_those_with_the_same_labels() {
     let left = vec![series("cpu_load", "a", 6.0), series("cpu_load", "b", 8.0), series("cpu_load", "x", 1.0)];
     let right =
         vec![series("cpu_user", "b", 4.0), series("cpu_user", "a", 3.0), series("cpu_user", "y", 1.0)];
-    let value = evaluate(&plan.expression, &mut [left.clone(), right]).unwrap();
+    let value = evaluate(&plan.expression, vec![left.clone(), right]).unwrap();
     assert_eq!(value, Value::Vector(vec![series("", "a", 2.0), series("", "b", 2.0)]));
     let twice = vec![series("cpu_user", "a", 3.0), series("nv_temp", "a", 3.0)];
-    assert!(matches!(evaluate(&plan.expression, &mut [left, twice]), Err(PromError::Execution(_))));
+    assert!(matches!(evaluate(&plan.expression, vec![left, twice]), Err(PromError::Execution(_))));
 }
 
 #[test]
 fn names_that_are_lost_do_not_mix_series_up() {
     let plan = plan("{__name__=~\"cpu_.*\"} * 2").unwrap();
     let both = vec![series("cpu_load", "a", 1.0), series("cpu_user", "a", 2.0)];
-    assert!(matches!(evaluate(&plan.expression, &mut [both]), Err(PromError::Execution(_))));
+    assert!(matches!(evaluate(&plan.expression, vec![both]), Err(PromError::Execution(_))));
 }
 
 #[test]
@@ -164,6 +230,25 @@ fn regular_expressions_mean_the_whole_value_and_are_bounded() {
     assert!(Matcher::pattern("a", true).unwrap().is_match("b"));
     let hosts: Vec<String> = (0..3500).map(|host| format!("node{host:04}")).collect();
     assert!(like(&hosts.join("|"), "node3499"));
+    // Written out, they are looked up: as many as a question holds.
+    let hosts: Vec<String> = (0..30_000).map(|host| format!("node{host:05}\\.example\\.org")).collect();
+    let among = Matcher::pattern(&format!("({})", hosts.join("|")), false).unwrap();
+    assert!(matches!(among, Matcher::Among(_)));
+    assert!(among.is_match("node29999.example.org") && !among.is_match("node29999xexample.org"));
+    for (pattern, value, is_meant) in [
+        ("a|b", "b", true),
+        ("(?:a|b)", "a", true),
+        ("a|", "", true),
+        ("a\\|b", "a|b", true),
+        ("(a)|(b)", "b", true),
+        ("(a|b)c", "bc", true),
+        ("(a|b)c", "b", false),
+        ("a\\d", "a7", true),
+        ("(?i)a", "A", true),
+        ("()", "", true),
+    ] {
+        assert_eq!(like(pattern, value), is_meant, "{pattern} {value}");
+    }
     for pattern in ["(", "[b-a]", "a{1000000}", "(\\pL{50}){50}", "((a{100}){100}){100}"] {
         assert!(matches!(Matcher::pattern(pattern, false), Err(PromError::BadData(_))), "{pattern}");
     }
@@ -180,6 +265,8 @@ fn times_that_break_the_parser_do_not_reach_it() {
         "cpu_load offset - 1e300",
         "cpu_load @ 1e300",
         "cpu_load @ -1e300",
+        "cpu_load @ Inf",
+        "cpu_load @ 1e14",
         "cpu_load[5m:1e300]",
         "cpu_load[Inf]",
         "cpu_load[-5]",
@@ -196,9 +283,11 @@ fn values_have_bounded_length() {
         (0.0, "0"),
         (-1.5, "-1.5"),
         (1e20, "100000000000000000000"),
-        (1e21, "1e21"),
-        (-1.25e300, "-1.25e300"),
+        (1e21, "1e+21"),
+        (-1.25e300, "-1.25e+300"),
         (5e-324, "5e-324"),
+        (-1.5e-7, "-1.5e-07"),
+        (f64::NAN, "NaN"),
         (1e-6, "0.000001"),
         (f64::INFINITY, "+Inf"),
         (f64::NEG_INFINITY, "-Inf"),

@@ -41,6 +41,12 @@ impl Question {
             return Err(PromError::BadData(format!("the question has more than {max} bytes")));
         }
         let question = Reader { rest: text, question: Self::default() }.read()?;
+        if question.text.len() > limits::PROMQL_SYNTAX_BYTES_MAX {
+            let max = limits::PROMQL_SYNTAX_BYTES_MAX;
+            return Err(PromError::BadData(format!(
+                "the question has more than {max} bytes outside of strings"
+            )));
+        }
         question.check_size()?;
         Ok(question)
     }
@@ -122,7 +128,9 @@ impl<'a> Reader<'a> {
                         return bad(format!("{word} seconds are too long"));
                     }
                     is_time = word.eq_ignore_ascii_case("offset");
-                    self.question.text += word;
+                    // The parser knows the later name of this function only.
+                    let is_smoothing = word == "holt_winters" && self.rest.trim_start().starts_with('(');
+                    self.question.text += if is_smoothing { "double_exponential_smoothing" } else { word };
                 }
                 _ if c.is_ascii() => {
                     match c {

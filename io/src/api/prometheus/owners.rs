@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use engine::promql::PromError;
-use engine::promql::plan::Leaf;
+use engine::promql::expression::Leaf;
 use engine::promql::scan::{PromAnswer, PromQuestion, Wanted};
 use engine::series::route::core_of;
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use engine::limits;
 use engine::promql::PromError;
-use engine::promql::plan::{Leaf, Plan};
+use engine::promql::expression::Leaf;
+use engine::promql::plan::Plan;
 use engine::promql::text::parse_duration_ms;
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};

@@ -7,11 +7,16 @@ use std::sync::Arc;
 
 use engine::limits;
 use engine::promql::PromError;
-use engine::promql::answer::{push_matrix_element, push_point, push_vector_element};
-use engine::promql::evaluate::{Series, Value, evaluate, gather};
+use engine::promql::answer::{push_matrix_element, push_point, push_text, push_vector_element};
+use engine::promql::evaluate::evaluate;
+use engine::promql::gather::gather;
+use engine::promql::grid::Grid;
 use engine::promql::labels::Labels;
-use engine::promql::plan::Plan;
+use engine::promql::plan::{Kind, Plan};
 use engine::promql::scan::Wanted;
+use engine::promql::series::Series;
+use engine::promql::value::Value;
+use engine::promql::work::Work as PromWork;
 use engine::query::request::push_json_string;
 
 use super::owners::{ask, too_large};
@@ -26,26 +31,29 @@ pub(super) async fn query(
     parameters: &Parameters,
     out: &mut AnswerText,
 ) -> Result<(), Refusal> {
-    let plan = plan(core, parameters)?;
     parameters.duration_ms("timeout")?;
     let entries_max = parameters.entries_max()?;
-    let end_ms = parameters.time_ms("time")?.unwrap_or_else(|| clock_seconds() * 1000);
-    let wanted = if plan.is_range {
-        Wanted::Samples { end_ms }
-    } else {
-        Wanted::Steps { start_ms: end_ms, step_ms: 1000, steps: 1 }
+    let time_ms = parameters.time_ms("time")?.unwrap_or_else(|| clock_seconds() * 1000);
+    let plan = plan(core, parameters, Grid::instant(time_ms), time_ms)?;
+    let begin = |out: &mut AnswerText, kind: &str| {
+        out.push(&format!("{{\"resultType\":\"{kind}\",\"result\":"));
     };
-    let value = compute(core, &plan, wanted, end_ms, 1000).await?;
-    match value {
-        Value::Scalar(number) => {
-            out.push("{\"resultType\":\"scalar\",\"result\":");
-            push_point(&mut out.open, end_ms, number);
+    match compute(core, plan).await? {
+        Value::Scalar(numbers) => {
+            begin(out, "scalar");
+            push_point(&mut out.open, time_ms, numbers.first().copied().unwrap_or(f64::NAN));
+        }
+        Value::Text(text) => {
+            begin(out, "string");
+            push_text(&mut out.open, time_ms, &text);
         }
         Value::Vector(series) => {
-            let (kind, push): (_, fn(&mut Vec<u8>, &Series)) =
-                if plan.is_range { ("matrix", push_matrix_element) } else { ("vector", push_vector_element) };
-            out.push(&format!("{{\"resultType\":\"{kind}\",\"result\":"));
-            out.push_list(series, entries_max, push).await;
+            begin(out, "vector");
+            out.push_list(series, entries_max, push_vector_element).await;
+        }
+        Value::Samples(series) => {
+            begin(out, "matrix");
+            out.push_list(series, entries_max, push_matrix_element).await;
         }
     }
     out.push("}");
@@ -58,10 +66,6 @@ pub(super) async fn query_range(
     parameters: &Parameters,
     out: &mut AnswerText,
 ) -> Result<(), Refusal> {
-    let plan = plan(core, parameters)?;
-    if plan.is_range {
-        return Err(Refusal::bad_request("query_range takes no range selector without a function around it"));
-    }
     parameters.duration_ms("timeout")?;
     let entries_max = parameters.entries_max()?;
     let (start_ms, end_ms) = (parameters.needed_time_ms("start")?, parameters.needed_time_ms("end")?);
@@ -77,15 +81,16 @@ pub(super) async fn query_range(
         let max = limits::PROMQL_STEPS_MAX;
         return Err(Refusal::bad_request(format_args!("more than {max} steps: take a larger step")));
     }
-    let wanted = Wanted::Steps { start_ms, step_ms, steps };
-    let series = match compute(core, &plan, wanted, start_ms, step_ms).await? {
-        Value::Vector(series) => series,
-        Value::Scalar(number) => vec![Series {
-            labels: Labels::default(),
-            first_ms: start_ms,
-            period_ms: step_ms,
-            values: vec![number; steps],
-        }],
+    let plan = plan(core, parameters, Grid { start_ms, step_ms, steps }, end_ms)?;
+    if matches!(plan.kind, Kind::Samples | Kind::Text) {
+        return Err(Refusal::bad_request("query_range takes series or a number, no range and no string"));
+    }
+    let series = match compute(core, plan).await? {
+        Value::Vector(series) | Value::Samples(series) => series,
+        Value::Scalar(values) => {
+            vec![Series { labels: Labels::default(), first_ms: start_ms, period_ms: step_ms, values }]
+        }
+        Value::Text(_) => Vec::new(),
     };
     out.push("{\"resultType\":\"matrix\",\"result\":");
     out.push_list(series, entries_max, push_matrix_element).await;
@@ -116,26 +121,21 @@ pub(super) fn format(core: &Core, parameters: &Parameters, out: &mut AnswerText)
 fn check<'a>(core: &Core, parameters: &'a Parameters) -> Result<&'a str, Refusal> {
     let text = parameters.needed("query")?;
     let metrics = Arc::clone(core.router.borrow().metrics());
-    match Plan::parse(text, &metrics) {
+    match Plan::parse(text, &metrics, Grid::instant(0), 0) {
         Err(error @ PromError::BadData(_)) => Err(refusal(&error)),
         _ => Ok(text),
     }
 }
 
-fn plan(core: &Core, parameters: &Parameters) -> Result<Plan, Refusal> {
+fn plan(core: &Core, parameters: &Parameters, grid: Grid, end_ms: i64) -> Result<Plan, Refusal> {
     let metrics = Arc::clone(core.router.borrow().metrics());
-    Plan::parse(parameters.needed("query")?, &metrics).map_err(|error| refusal(&error))
+    Plan::parse(parameters.needed("query")?, &metrics, grid, end_ms).map_err(|error| refusal(&error))
 }
 
-async fn compute(
-    core: &Rc<Core>,
-    plan: &Plan,
-    wanted: Wanted,
-    first_ms: i64,
-    period_ms: i64,
-) -> Result<Value, Refusal> {
-    let answers = ask(core, plan.leaves.clone(), wanted).await?;
-    let mut leaves = gather(answers, first_ms, period_ms).await.map_err(|error| too_large(core, &error))?;
-    leaves.resize_with(plan.leaves.len(), Vec::new);
-    evaluate(&plan.expression, &mut leaves).await.map_err(|error| refusal(&error))
+async fn compute(core: &Rc<Core>, plan: Plan) -> Result<Value, Refusal> {
+    let Plan { leaves, expression, grid, .. } = plan;
+    let answers = ask(core, leaves, Wanted::Values).await?;
+    let mut work = PromWork::new(core.query_values_max);
+    let leaves = gather(answers, &mut work).await.map_err(|error| too_large(core, &error))?;
+    evaluate(&expression, grid, leaves, &mut work).await.map_err(|error| refusal(&error))
 }
