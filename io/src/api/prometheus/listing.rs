@@ -11,7 +11,7 @@ use engine::promql::PromError;
 use engine::promql::answer::push_labels;
 use engine::promql::labels::{Label, exposed_name};
 use engine::promql::listing::{ListQuestion, Listed, Listing};
-use engine::promql::plan::Leaf;
+use engine::promql::expression::Leaf;
 use engine::promql::scan::Wanted;
 use engine::query::request::push_json_string;
 use percent_encoding::percent_decode_str;
