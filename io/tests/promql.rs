@@ -90,7 +90,10 @@ impl Pair {
                         continue;
                     }
                     let (labels, tags) = series(host % 2, host, level);
+                    // No two series have the same value, of which topk might keep either.
+                    let own = (samples.len() % 8191) as f64 / 8192.0 / 8.0;
                     for (minute, value) in values(random, metric.starts_with("counter")) {
+                        let value = value + own;
                         let time = base + minute * 60;
                         samples.push((format!("{metric}{{{labels}}}"), time, value));
                         lines.push((time, format!("{metric},{tags} value={value} {time}\n")));
