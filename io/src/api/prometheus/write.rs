@@ -64,7 +64,7 @@ pub(in crate::api) async fn write(
     let cluster =
         cluster.map_or_else(|| settings.cluster_default.to_string(), |cluster| cluster.into_owned());
     let body = body_within(request, REMOTE_WRITE_BYTES_MAX).await?;
-    let message = decompress(&body).map_err(refusal)?;
+    let message = decompress(&body).map_err(|error| refusal(&error))?;
     drop(body);
     let retention_seconds = Some(retention_seconds);
     let dialect = Dialect { time_unit: TimeUnit::Seconds, field_metrics: false, retention_seconds };
@@ -76,7 +76,7 @@ pub(in crate::api) async fn write(
         .finish()
         .await
         .map_err(|error| Refusal { status: StatusCode::SERVICE_UNAVAILABLE, message: error.to_string() })?;
-    read.map_err(refusal)?;
+    read.map_err(|error| refusal(&error))?;
     match dropped(ingest.dropped(), skipped) {
         None => Ok(reply::no_content()),
         Some(text) => Err(Refusal::bad_request(text)),
@@ -147,7 +147,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn refusal(error: MessageError) -> Refusal {
+fn refusal(error: &MessageError) -> Refusal {
     let status = match error {
         MessageError::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         _ => StatusCode::BAD_REQUEST,
