@@ -4,7 +4,8 @@
 //! [`expression`] and leaves (selectors, with the function and the aggregation right above them, for the times of a [`grid`]). Every
 //! owner answers the leaves for its hosts ([`scan`], in steps between which ingest runs). The asking core puts the parts together
 //! ([`gather`]), computes the expression ([`evaluate`], which calls what is named like its operations) and writes it ([`answer`]).
-//! Series are known by [`labels`] and chosen by [`matcher`]; lists of them are made by [`listing`]; functions of ranges ([`over_time`]) are the same on both sides.
+//! Series are known by [`labels`] and chosen by [`matcher`]; lists of them are made by [`listing`]. Functions of ranges
+//! ([`over_time`]) are the same on both sides.
 
 pub mod aggregate;
 pub mod alternatives;
