@@ -23,6 +23,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 
 use crate::access::Access;
+use crate::access::browsers::Browsers;
 use crate::api::{Api, ApiResponse, EarlyCall, early_call};
 use crate::front::{Front, HttpDoor, connections_max};
 use crate::listen::http::Service;
@@ -65,8 +66,8 @@ impl EarlyStart {
         // Nobody else takes any.
         front.connections.set_connections_max(connections_max(&settings, 1));
         let opening = Rc::new(Opening::default());
-        let service =
-            Rc::new(EarlyService { access: front.access.clone(), metrics, opening: Rc::clone(&opening) });
+        let (browsers, access) = (Rc::clone(&front.browsers), front.access.clone());
+        let service = Rc::new(EarlyService { browsers, access, metrics, opening: Rc::clone(&opening) });
         let stop_accepting = StopFlag::new();
         let door = HttpDoor::new(&front, service, None, &settings, &stop);
         let accepting =
@@ -139,6 +140,7 @@ impl Drop for Place<'_> {
 }
 
 struct EarlyService {
+    browsers: Rc<Browsers>,
     access: Option<Rc<Access>>,
     metrics: Arc<DaemonMetrics>,
     opening: Rc<Opening>,
@@ -152,7 +154,7 @@ impl Service for EarlyService {
         let early = match opened {
             // A connection that was accepted early is still here.
             Some(_) => EarlyCall::Wait,
-            None => early_call(self.access.as_deref(), &self.metrics, &request),
+            None => early_call(&self.browsers, self.access.as_deref(), &self.metrics, &request),
         };
         let mut answer = match early {
             EarlyCall::Answer(answer) => answer,

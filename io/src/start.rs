@@ -14,6 +14,7 @@ use engine::series::directory::{Directory, HostPublisher};
 use crate::api::Api;
 use crate::backend::Backend;
 use crate::core::checkpoint::Checkpoints;
+use crate::core::held::Held;
 use crate::core::memory_cap::{self, CheckpointsWanted};
 use crate::core::mesh::CoreEnds;
 use crate::core::{
@@ -46,6 +47,7 @@ pub(crate) struct AllCores {
     pub(crate) orders: CleanupOrders,
     pub(crate) backend: Option<Arc<Backend>>,
     pub(crate) metrics: Arc<DaemonMetrics>,
+    pub(crate) held: Held,
     pub(crate) pulses: Pulses,
 }
 
@@ -85,6 +87,7 @@ impl CoreStart {
             orders,
             backend,
             metrics,
+            held,
             pulses,
         } = shared;
         let store = &settings.metric_store;
@@ -96,6 +99,7 @@ impl CoreStart {
             seed,
             store.query_values_max,
             store.series_max as usize,
+            held,
         );
         let segments = SegmentOptions::new(
             store.wal.directory.clone(),
@@ -110,7 +114,9 @@ impl CoreStart {
         let connections = Rc::clone(&front.connections);
         let loading = Arc::clone(&metrics.loading);
         let pages = Pages::new(settings.main.ui, settings.dev);
-        let api = Api::new(Rc::clone(&core), front.access.clone(), settings.main.influx_fields, metrics);
+        let browsers = Rc::clone(&front.browsers);
+        let api =
+            Api::new(Rc::clone(&core), browsers, front.access.clone(), settings.main.influx_fields, metrics);
         let api = Rc::new(api.with_pages(pages));
         let http = HttpDoor::new(&front, Rc::clone(&api), Some(&core), &settings, &stop);
         let lines = LinesDoor::new(&front, &core, &settings);
@@ -128,7 +134,7 @@ impl CoreStart {
             lines.accept(listener, &stop);
         }
         core.sources.add(move |metrics| front.measure(metrics));
-        let fed = feed::start(&core, feed);
+        let fed = feed::start(&core, feed, connections.deadline());
         let has_logs = !loaded.segments.is_empty() || !loaded.reference_logs.is_empty();
         let checkpoints = Checkpoints::new(
             RealPlatform,

@@ -33,19 +33,19 @@ pub enum Version {
 /// encoding; 503 while the log does not work.
 pub async fn write(
     core: Rc<Core>,
-    mut request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     version: Version,
     field_metrics: bool,
 ) -> Result<ApiResponse, Refusal> {
     let cluster = match version {
-        Version::One => parameter(&request, "db").unwrap_or_default().into_owned(),
+        Version::One => parameter(request, "db").unwrap_or_default().into_owned(),
         Version::Two => {
-            let bucket = parameter(&request, "bucket").unwrap_or_default();
+            let bucket = parameter(request, "bucket").unwrap_or_default();
             // Buckets of databases of 1.x are called <database>/<retention policy>.
             bucket.split('/').next().unwrap_or_default().to_owned()
         }
     };
-    let time_unit = match parameter(&request, "precision") {
+    let time_unit = match parameter(request, "precision") {
         Some(name) if !name.is_empty() => TimeUnit::of_precision(&name)
             .ok_or_else(|| Refusal::bad_request("the precision must be one of ns, us, ms, s, m, h"))?,
         _ => TimeUnit::Nanoseconds,
@@ -55,7 +55,7 @@ pub async fn write(
     })?;
     let dialect = Dialect { time_unit, field_metrics };
     let mut ingest = Ingest::of_dialect(&core, &cluster, BadLine::Skip, dialect);
-    let result = read_lines(&mut request, &mut decoder, &mut ingest).await;
+    let result = read_lines(request, &mut decoder, &mut ingest).await;
     let bad = ingest.bad_lines();
     ingest
         .finish()

@@ -13,6 +13,7 @@ pub mod prometheus;
 pub mod query;
 pub mod reply;
 pub mod request;
+mod rest;
 pub mod write;
 
 use std::rc::Rc;
@@ -23,7 +24,9 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
+use crate::access::browsers::Browsers;
 use crate::access::{Access, Schemes, Unauthorized};
+use crate::core::held::NoRoom;
 use crate::core::{Core, clock_seconds};
 use crate::listen::http::Service;
 use crate::metrics::counters::Call;
@@ -44,6 +47,7 @@ pub type ApiResponse = Response<ApiBody>;
 #[derive(Debug)]
 pub struct Api {
     core: Rc<Core>,
+    browsers: Rc<Browsers>,
     access: Option<Rc<Access>>,
     /// `main.influx-fields`.
     field_metrics: bool,
@@ -52,15 +56,16 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API on top of a core; with `access`, for those it admits. `field_metrics`: fields of lines for InfluxDB are metrics.
+    /// The API on top of a core, for pages that are `browsers`'; with `access`, for those it admits. `field_metrics`: fields of lines for InfluxDB are metrics.
     #[must_use]
     pub fn new(
         core: Rc<Core>,
+        browsers: Rc<Browsers>,
         access: Option<Rc<Access>>,
         field_metrics: bool,
         metrics: Arc<DaemonMetrics>,
     ) -> Self {
-        Self { core, access, field_metrics, metrics, pages: Rc::default() }
+        Self { core, browsers, access, field_metrics, metrics, pages: Rc::default() }
     }
 
     /// The same, which also serves pages.
@@ -149,6 +154,11 @@ impl Verb {
         }
     }
 
+    /// Whether it takes JSON alone.
+    fn takes_json(self) -> bool {
+        matches!(self, Self::Query | Self::Free | Self::Health)
+    }
+
     /// Whether clients of InfluxDB call it.
     fn is_influx(self) -> bool {
         matches!(self, Self::InfluxWrite(_) | Self::Probe(Probe::Ping | Probe::Health))
@@ -202,10 +212,14 @@ pub(crate) enum EarlyCall {
 
 /// Looks at a request while there is no API yet.
 pub(crate) fn early_call(
+    browsers: &Browsers,
     access: Option<&Access>,
     metrics: &DaemonMetrics,
     request: &Request<Incoming>,
 ) -> EarlyCall {
+    if let Err(why) = browsers.check(request) {
+        return EarlyCall::Answer(reply::stranger(&why));
+    }
     if let Some(why) = refusal(access, request) {
         return EarlyCall::Answer(reply::unauthorized(why));
     }
@@ -224,9 +238,10 @@ pub(crate) fn early_call(
 impl Service for Api {
     type Body = ApiBody;
 
-    async fn call(self: Rc<Self>, request: Request<Incoming>) -> ApiResponse {
+    async fn call(self: Rc<Self>, mut request: Request<Incoming>) -> ApiResponse {
         let began_ns = now_ns();
-        let (counted_as, answer) = self.answer(request).await;
+        let (counted_as, mut answer) = self.answer(&mut request).await;
+        rest::settle(&mut request, &mut answer).await;
         let took = Duration::from_nanos(now_ns() - began_ns);
         self.core.counters.request(counted_as, answer.status(), took);
         answer
@@ -235,13 +250,16 @@ impl Service for Api {
 
 impl Api {
     /// The answer, and what the call is counted as.
-    async fn answer(&self, request: Request<Incoming>) -> (Call, ApiResponse) {
+    async fn answer(&self, request: &mut Request<Incoming>) -> (Call, ApiResponse) {
+        if let Err(why) = self.browsers.check(request) {
+            return (Call::Other, reply::stranger(&why));
+        }
         // Files of the daemon itself, the same for everybody: they ask for the token that everything else needs.
-        if let Some(page) = self.pages.answer(&request) {
+        if let Some(page) = self.pages.answer(request) {
             return (Call::Other, page);
         }
         // Before anything else, so that no call, present or future, can be without.
-        if let Some(why) = refusal(self.access.as_deref(), &request) {
+        if let Some(why) = refusal(self.access.as_deref(), request) {
             return (Call::Other, reply::unauthorized(why));
         }
         let Some(verb) = Verb::of(request.uri().path()) else {
@@ -250,16 +268,20 @@ impl Api {
         (verb.counted_as(), self.answer_verb(verb, request).await)
     }
 
-    async fn answer_verb(&self, verb: Verb, request: Request<Incoming>) -> ApiResponse {
+    async fn answer_verb(&self, verb: Verb, request: &mut Request<Incoming>) -> ApiResponse {
         if !verb.methods().contains(request.method()) {
             return reply::method_not_allowed(verb.form(), verb.methods());
+        }
+        if verb.takes_json() && !request::may_be_json(request) {
+            let text = "the body must be JSON: send it as application/json, or without a Content-Type";
+            return reply::error_in(verb.form(), hyper::StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
         }
         let core = Rc::clone(&self.core);
         let answer = match verb {
             Verb::Write => write::write(core, request).await,
             Verb::Query => query::query(core, request).await,
             Verb::Free => free::free(core, request).await,
-            Verb::Debug => debug::debug(core, &request).await,
+            Verb::Debug => debug::debug(core, request).await,
             Verb::Health => health::health(core, request).await,
             Verb::InfluxWrite(version) => influx::write(core, request, version, self.field_metrics).await,
             Verb::Prometheus(endpoint) => prometheus::prometheus(core, request, endpoint).await,
@@ -267,15 +289,25 @@ impl Api {
             Verb::Probe(probe) => Ok(probe.answer(&self.metrics.loading)),
             Verb::Describe => Ok(reply::json(ApiBody::full(Bytes::from_static(DESCRIPTION.as_bytes())))),
             Verb::ListClusters => Ok(listing::clusters(&core)),
-            Verb::ListHosts => listing::hosts(&core, &request),
-            Verb::ListSeries => listing::series(core, &request).await,
+            Verb::ListHosts => listing::hosts(&core, request),
+            Verb::ListSeries => listing::series(core, request).await,
         };
-        answer.unwrap_or_else(|refusal| {
+        let mut answer = answer.unwrap_or_else(|refusal| {
             if refusal.status == hyper::StatusCode::PAYLOAD_TOO_LARGE {
                 self.core.counters.bodies_too_large.increment();
             }
             reply::error_in(verb.form(), refusal.status, &refusal.message)
-        })
+        });
+        if verb != Verb::Describe {
+            answer.body_mut().count_in(&self.core.held);
+        }
+        answer
+    }
+}
+
+impl From<NoRoom> for Refusal {
+    fn from(error: NoRoom) -> Self {
+        Self { status: hyper::StatusCode::SERVICE_UNAVAILABLE, message: error.to_string() }
     }
 }
 

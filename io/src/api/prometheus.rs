@@ -24,7 +24,7 @@ use hyper::{Method, Request, StatusCode};
 
 use super::body::ApiBody;
 use super::encoding;
-use super::query::encoded;
+use super::query::{ROOM_TIMEOUT, encoded};
 use super::request::whole_body;
 use super::{ApiResponse, Refusal};
 use crate::core::calls::Call;
@@ -37,6 +37,8 @@ const TURN_BYTES: usize = 128 * 1024;
 /// Longest query string and form: the longest question, each byte of it as `%XX`, and some more.
 const FORM_BYTES_MAX: usize = 256 * 1024;
 const _: () = assert!(FORM_BYTES_MAX > 4 * limits::PROMQL_BYTES_MAX);
+/// What a question takes while it is answered, as far as is known before: the most points, as numbers and as text.
+const ANSWER_BYTES_EXPECTED: u64 = 32 * 1024 * 1024;
 /// Series merged before others get their turn.
 const TURN_SERIES: usize = 512;
 /// Most selectors of one call for series or labels.
@@ -85,7 +87,7 @@ fn label_of(path: &str) -> Option<&str> {
 /// 400 for what is no question, 422 for one that is too large or not understood here.
 pub async fn prometheus(
     core: Rc<Core>,
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     endpoint: Endpoint,
 ) -> Result<ApiResponse, Refusal> {
     let coding = encoding::negotiate(request.headers().get_all(ACCEPT_ENCODING));
@@ -93,7 +95,7 @@ pub async fn prometheus(
     let mut form = request.uri().query().unwrap_or_default().as_bytes().to_vec();
     if request.method() == Method::POST {
         form.push(b'&');
-        form.extend(whole_body(request).await?);
+        form.extend_from_slice(&whole_body(&core, request).await?.0);
     }
     if form.len() > FORM_BYTES_MAX {
         return Err(Refusal::bad_request(format_args!(
@@ -101,6 +103,8 @@ pub async fn prometheus(
         )));
     }
     let parameters = Parameters(form_urlencoded::parse(&form).collect());
+    let mut lease = core.held.lease();
+    lease.grow_up_to(ANSWER_BYTES_EXPECTED, ROOM_TIMEOUT).await?;
     let mut out = b"{\"status\":\"success\",\"data\":".to_vec();
     match endpoint {
         Endpoint::Query => query(&core, &parameters, &mut out).await?,
@@ -116,7 +120,7 @@ pub async fn prometheus(
         }
     }
     out.extend_from_slice(b"}\n");
-    Ok(encoded(ApiBody::full(Bytes::from(out)), coding))
+    Ok(encoded(ApiBody::full(Bytes::from(out)).holding(lease), coding))
 }
 
 /// Those of the URL, and of a form behind them.
