@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::PromError;
 use super::aggregate::Groups;
 use super::expression::{Leaf, LeafFunction};
-use super::labels::{Label, LabelSet, Labels, exposed_name};
+use super::labels::{Label, Labels, exposed_name};
 use super::listing::{ListQuestion, ListScan, Listing};
 use super::over_time::over_time;
 use super::reading::Reading;

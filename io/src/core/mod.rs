@@ -6,6 +6,7 @@
 pub mod calls;
 pub mod checkpoint;
 pub mod event;
+pub mod held;
 pub mod ingest;
 pub mod job;
 pub mod journal;
@@ -28,6 +29,7 @@ use engine::sync::countdown::Countdown;
 
 use self::calls::Calls;
 use self::event::CallId;
+use self::held::Held;
 use self::mesh::{CoreEnds, Outgoing};
 use crate::listen::newcomer::Newcomers;
 use crate::metrics::core_metrics::Sources;
@@ -63,6 +65,8 @@ pub struct Core {
     pub(crate) counters: Counters,
     /// Who else is asked for metrics.
     pub(crate) sources: Sources,
+    /// What bodies and answers hold, on all cores.
+    pub(crate) held: Held,
     /// Connections that other cores sent here.
     pub(crate) newcomers: Newcomers,
 }
@@ -88,6 +92,7 @@ impl Core {
         query_values_max: u64,
         full_range: bool,
         series_max: usize,
+        held: Held,
     ) -> (Rc<Self>, mesh::Incoming) {
         let index = ends.index;
         let cores = ends.cores();
@@ -115,6 +120,7 @@ impl Core {
             series_max,
             counters: Counters::default(),
             sources: Sources::default(),
+            held,
             newcomers: Newcomers::default(),
         };
         (Rc::new(core), incoming)
