@@ -17,7 +17,12 @@ use crate::series::route::{ContextId, Router, Sample};
 use crate::series::table::{Absent, Target};
 
 mod fields;
+mod outcome;
 mod shape;
+mod skip;
+
+pub use outcome::{Counts, Outbox};
+use skip::{blank, check_length, check_name, field_fault, skip_line};
 
 /// What becomes of a stream after a bad line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,71 +50,6 @@ pub struct Dialect {
 struct Rules {
     bad_line: BadLine,
     dialect: Dialect,
-}
-
-/// What a stream of lines came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Lines that became samples.
-    pub samples: u64,
-    /// Lines of metrics that are not configured; fields, where these are metrics.
-    pub unconfigured: u64,
-    /// Lines whose cluster or host can never become a path.
-    pub unsafe_names: u64,
-    /// Lines of new series when there are too many already: this core remembers no more keys.
-    pub beyond_limit: u64,
-    /// Lines further ahead of the clock than [`limits::FUTURE_SECONDS_MAX`].
-    pub future: u64,
-    /// Lines older than [`Dialect::retention_seconds`].
-    pub too_old: u64,
-    /// Bad lines that were skipped.
-    pub bad: u64,
-    /// The first bad line that was skipped since this was last taken.
-    pub first_bad: Option<LineError>,
-    /// Which name of the first line counted in `unsafe_names` it was.
-    pub first_unsafe: Option<UnsafeName>,
-}
-
-impl Counts {
-    /// Lines that came to nothing, though they are of a configured metric or of none that can be.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.unsafe_names + self.beyond_limit + self.future + self.too_old + self.bad
-    }
-
-    /// Adds what came later.
-    pub fn add(&mut self, later: Self) {
-        self.samples += later.samples;
-        self.unconfigured += later.unconfigured;
-        self.unsafe_names += later.unsafe_names;
-        self.beyond_limit += later.beyond_limit;
-        self.future += later.future;
-        self.too_old += later.too_old;
-        self.bad += later.bad;
-        self.first_bad = self.first_bad.take().or(later.first_bad);
-        self.first_unsafe = self.first_unsafe.or(later.first_unsafe);
-    }
-}
-
-/// Samples on their way to their owners, by core.
-#[derive(Debug)]
-pub struct Outbox {
-    /// One list a core.
-    pub samples: Vec<Vec<Sample>>,
-}
-
-impl Outbox {
-    /// An empty outbox for so many cores.
-    #[must_use]
-    pub fn new(cores: usize) -> Self {
-        Self { samples: (0..cores).map(|_| Vec::new()).collect() }
-    }
-
-    /// The length of the longest list.
-    #[must_use]
-    pub fn longest(&self) -> usize {
-        self.samples.iter().map(Vec::len).max().unwrap_or(0)
-    }
 }
 
 /// The state of one stream of lines: a request body, a connection, a message.
@@ -581,81 +521,6 @@ impl<'a> Walk<'a> {
         } else {
             self.counts.future += 1;
         }
-    }
-}
-
-/// A line within one chunk is not allowed to be longer than one that crosses a border.
-#[inline]
-fn check_length(line_with_newline: usize) -> Result<(), (usize, Fault)> {
-    if line_with_newline > limits::LINE_BYTES_MAX + 1 { Err((0, Fault::TooLong)) } else { Ok(()) }
-}
-
-/// The name of a metric that is not configured must be text as well; most are plain.
-#[inline]
-fn check_name(name: &[u8]) -> Result<(), (usize, Fault)> {
-    let is_plain = name.iter().fold(true, |plain, byte| plain & (b' '..=b'~').contains(byte));
-    if is_plain { Ok(()) } else { key::check_text(name) }
-}
-
-/// Why no `value=` stands at the start of `text`.
-#[cold]
-fn field_fault(text: &[u8]) -> Fault {
-    match text {
-        [] | [b'\n', ..] | [b'\r', b'\n', ..] => Fault::FieldMissing,
-        _ => {
-            let length =
-                text.iter().position(|byte| matches!(byte, b'=' | b' ' | b'\n')).unwrap_or(text.len());
-            if text.get(length) == Some(&b'=') { Fault::FieldName } else { Fault::FieldMissing }
-        }
-    }
-}
-
-/// The length of an empty line or a comment.
-fn blank(text: &[u8]) -> Option<usize> {
-    match text {
-        [b'\n', ..] => Some(1),
-        [b'\r', b'\n', ..] => Some(2),
-        [b'#', ..] => Some(newline_end(text)),
-        _ => None,
-    }
-}
-
-/// Where the next line begins, if this one ends at its first newline.
-fn newline_end(text: &[u8]) -> usize {
-    memchr::memchr(b'\n', text).map_or(text.len(), |newline| newline + 1)
-}
-
-/// Where the next line begins, for a line that is not looked at. `None`: behind `text`.
-///
-/// Newlines may stand in quoted strings, as in log messages that share the bus with the metrics.
-#[inline]
-fn skip_line(text: &[u8], open_quote: OpenQuote) -> Option<usize> {
-    let end = newline_end(text);
-    if memchr::memchr(b'"', &text[..end]).is_none() {
-        return Some(end);
-    }
-    skip_quoted(text, end, open_quote)
-}
-
-fn skip_quoted(text: &[u8], first_end: usize, open_quote: OpenQuote) -> Option<usize> {
-    let mut quoted = false;
-    let mut at = key::key_length(text);
-    while let Some(found) = memchr::memchr3(b'"', b'\\', b'\n', &text[at..]) {
-        at += found;
-        match text[at] {
-            b'"' => quoted = !quoted,
-            b'\\' if quoted => at += 1,
-            b'\n' if !quoted => return Some(at + 1),
-            _ => {}
-        }
-        at += 1;
-        if at >= text.len() {
-            break;
-        }
-    }
-    match open_quote {
-        OpenQuote::Wait => None,
-        OpenQuote::EndLine => Some(first_end),
     }
 }
 

@@ -84,12 +84,12 @@ pub fn has_control_character(text: &[u8]) -> bool {
 ///
 /// # Errors
 /// The fault and its byte offset.
-pub fn check_text(text: &[u8]) -> Result<(), (usize, Fault)> {
+pub fn check_text(text: &[u8]) -> Result<&str, (usize, Fault)> {
     if has_control_character(text) {
         let at = text.iter().position(u8::is_ascii_control).unwrap_or_default();
         return Err((at, Fault::ControlCharacter));
     }
-    str::from_utf8(text).map(drop).map_err(|error| (error.valid_up_to(), Fault::NotUtf8))
+    str::from_utf8(text).map_err(|error| (error.valid_up_to(), Fault::NotUtf8))
 }
 
 /// Where the measurement name ends: at the first unescaped comma or space.
@@ -154,9 +154,9 @@ pub fn measurement(raw: &[u8]) -> Cow<'_, [u8]> {
 /// # Errors
 /// The fault and its byte offset in `raw`.
 pub fn parse<'a>(raw: &'a [u8], cluster_default: &'a str) -> Result<Key<'a>, (usize, Fault)> {
-    check_text(raw)?;
-    // Mostly all of it is text without backslashes and without faults.
-    let tags = match str::from_utf8(raw).ok().and_then(|text| plain_tags(text, cluster_default)) {
+    let text = check_text(raw)?;
+    // Mostly it is without backslashes and without faults.
+    let tags = match plain_tags(text, cluster_default) {
         Some(tags) => tags,
         None => any_tags(raw, cluster_default)?,
     };

@@ -170,7 +170,7 @@ fn result_labels(binary: &Binary, many: &Labels, one: &Labels) -> Labels {
     let mut labels = many.clone();
     if *cardinality == Cardinality::OneToOne {
         labels = many.grouped(grouping);
-        if grouping.is_without() {
+        if grouping.spares_name() {
             labels.set(Label::Name, many.get(Label::Name));
         }
     }

@@ -82,6 +82,7 @@ pub struct Grouping {
     known: LabelSet,
     others: Vec<Box<str>>,
     is_without: bool,
+    lists_name: bool,
 }
 
 impl Grouping {
@@ -90,7 +91,10 @@ impl Grouping {
         let mut grouping = Self::default();
         for name in names {
             match Label::of_name(name) {
-                Some(label) => grouping.known = grouping.known.with(label),
+                Some(label) => {
+                    grouping.known = grouping.known.with(label);
+                    grouping.lists_name |= label == Label::Name;
+                }
                 None => grouping.others.push(name.into()),
             }
         }
@@ -101,13 +105,13 @@ impl Grouping {
     pub fn without<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let listed = Self::by(names);
         let known = LabelSet(LabelSet::ALL.0 & !listed.known.0).without(Label::Name);
-        Self { known, others: listed.others, is_without: true }
+        Self { known, others: listed.others, is_without: true, lists_name: listed.lists_name }
     }
 
-    /// Whether it lists what is left out.
+    /// Whether it lists what is left out, and the metric's name is not in the list.
     #[must_use]
-    pub fn is_without(&self) -> bool {
-        self.is_without
+    pub fn spares_name(&self) -> bool {
+        self.is_without && !self.lists_name
     }
 
     /// Keeps one more, if it lists what is kept.

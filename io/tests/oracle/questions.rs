@@ -227,17 +227,7 @@ impl Questions<'_> {
                 format!("{function}({})", self.any_range(depth, Exact))
             }
             5 => {
-                let function = self.pick(&[
-                    "abs",
-                    "ceil",
-                    "floor",
-                    "sgn",
-                    "round",
-                    "hour",
-                    "minute",
-                    "day_of_year",
-                    "month",
-                ]);
+                let function = self.pick(&["abs", "ceil", "floor", "sgn", "round"]);
                 format!("{function}({})", self.vector(below, Exact))
             }
             6 => format!("round({}, {})", self.vector(below, Exact), self.pick(&["0.5", "8", "-2", "100"])),
@@ -305,8 +295,22 @@ impl Questions<'_> {
             _ => match self.random.below(4) {
                 0 => format!("-({})", self.vector(below, accuracy)),
                 1 => format!("absent({})", self.vector(below, accuracy)),
-                2 => format!("timestamp({} offset 90s)", self.selector()),
-                _ => format!("count_values{} (\"made\", {})", self.grouping(), self.vector(below, Exact)),
+                2 => {
+                    let part =
+                        self.pick(&["timestamp(", "hour(timestamp(", "day_of_year(timestamp(", "month(abs("]);
+                    let end = if part.starts_with("timestamp") { ")" } else { "))" };
+                    format!("{part}{} offset 90s{end}", self.selector())
+                }
+                _ => {
+                    let grouping = self.pick(&[
+                        "",
+                        " by (host)",
+                        " by (cluster)",
+                        " without (host)",
+                        " without (id, made)",
+                    ]);
+                    format!("count_values{grouping} (\"made\", {})", self.vector(below, Exact))
+                }
             },
         }
     }
