@@ -76,7 +76,8 @@ fn main() {
                 writer.push_series(&series, &mut lines, &mut skipped);
             }
             let written = begin.elapsed();
-            let dialect = Dialect { time_unit: TimeUnit::Seconds, field_metrics: false, retention_seconds: None };
+            let dialect =
+                Dialect { time_unit: TimeUnit::Seconds, field_metrics: false, retention_seconds: None };
             let mut stream = LineStream::of_dialect(BadLine::Skip, dialect);
             let mut outbox = Outbox::new(4);
             if stream.push(&mut router, "", TIME as i64, &lines, &mut outbox).is_err() {

@@ -48,7 +48,7 @@ fn begun(daemon: &Daemon, head: &str) -> TcpStream {
 fn bodies_that_are_not_over_are_bounded_together() {
     let daemon = start();
     let chunk = vec![b' '; MIB];
-    for head in ["/api/query", "/api/free?to=1", "/api/healthcheck", "/api/v1/query"] {
+    for head in ["/api/query", "/api/free?to=1", "/api/healthcheck", "/api/v2/buckets", "/api/v1/query"] {
         let mut streams = Vec::new();
         for index in 0..8 {
             let mut stream = begun(&daemon, &format!("{head} HTTP/1.1"));
@@ -91,6 +91,27 @@ fn bodies_that_are_not_over_are_bounded_together() {
     let mut body = b"{}".to_vec();
     body.resize(60 * MIB, b' ');
     assert_eq!(daemon.request("POST", "/api/query", &body).status, 200);
+}
+
+#[test]
+fn writes_that_are_read_as_a_whole_are_bounded_together() {
+    let daemon = start();
+    for head in ["/api/v1/write", "/api/v3/write_lp?db=c&accept_partial=false"] {
+        let streams: Vec<TcpStream> = (0..16)
+            .map(|_| {
+                let mut stream = begun(&daemon, &format!("{head} HTTP/1.1"));
+                stream.write_all(b"Content-Length: 16000000\r\n\r\n").unwrap();
+                // Who is refused takes no more.
+                let _ = (0..15).try_for_each(|_| stream.write_all(&vec![b' '; MIB]));
+                stream
+            })
+            .collect();
+        let is_full = || (64.0..=128.0).contains(&(held(&daemon) / MIB as f64));
+        assert!(eventually(Duration::from_secs(10), is_full), "{head}: {}", held(&daemon));
+        writes_go_on(&daemon);
+        drop(streams);
+        assert!(eventually(Duration::from_secs(10), || held(&daemon) == 0.0), "{head}");
+    }
 }
 
 #[test]

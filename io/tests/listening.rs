@@ -162,7 +162,8 @@ fn who_may_call_is_decided_on_the_clean_path() {
     let status = |method: &str, path: &str, scheme: Option<&str>| {
         let header = scheme.map(|scheme| format!("{scheme} {token}"));
         let headers: Vec<_> = header.iter().map(|value| ("Authorization", value.as_str())).collect();
-        let answer = daemon.connect().request(method, path, &headers, b"cpu_load,cluster=c,hostname=h value=4\n");
+        let answer =
+            daemon.connect().request(method, path, &headers, b"cpu_load,cluster=c,hostname=h value=4\n");
         answer.expect("it answers").status
     };
     for path in ["/api/write", "//api/write", "/ui/../api/write", "//ui//..//api/write", "/%61pi/write"] {
