@@ -19,7 +19,7 @@ use crate::core::held::Held;
 use crate::core::memory_cap::{self, CheckpointsWanted};
 use crate::core::mesh::CoreEnds;
 use crate::core::{
-    Core, Stopping, journal, pump,
+    Core, CoreBounds, Stopping, journal, pump,
     retention::{CleanupOrders, Retention},
     upkeep::{self, CheckpointsDue, Sources},
 };
@@ -98,10 +98,12 @@ impl CoreStart {
             Arc::clone(&settings.metrics),
             directory,
             seed,
-            store.query_values_max,
-            store.full_range,
-            store.series_max as usize,
-            held,
+            CoreBounds {
+                query_values_max: store.query_values_max,
+                full_range: store.full_range,
+                series_max: store.series_max as usize,
+                held,
+            },
         );
         let segments = SegmentOptions::new(
             store.wal.directory.clone(),

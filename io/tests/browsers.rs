@@ -64,8 +64,8 @@ fn status(daemon: &Daemon, method: &str, path: &str, host: &str, headers: &[(&st
     for (name, value) in headers {
         request += &format!("{name}: {value}\r\n");
     }
-    client.send((request + "\r\n").as_bytes()).unwrap();
-    client.answer(method).unwrap().status
+    client.send((request + "\r\n").as_bytes()).expect("it is sent");
+    client.answer(method).expect("it answers").status
 }
 
 #[test]

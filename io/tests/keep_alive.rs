@@ -1,5 +1,4 @@
 //! A connection goes on after an error, or the answer says that it ends.
-#![expect(clippy::unwrap_used, reason = "a test fails where something is missing")]
 
 mod daemon;
 

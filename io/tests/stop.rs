@@ -1,5 +1,4 @@
 //! A stop ends, whatever clients do (`main.stop-timeout`), and what it cuts off was not acknowledged.
-#![expect(clippy::unwrap_used, reason = "a test fails where something is missing")]
 
 mod daemon;
 

@@ -71,6 +71,19 @@ pub struct Core {
     pub(crate) newcomers: Newcomers,
 }
 
+/// What the configuration says of queries, series and memory.
+#[derive(Debug)]
+pub struct CoreBounds {
+    /// Most values a query may answer.
+    pub query_values_max: u64,
+    /// Whether every result of a query covers all of the range asked for.
+    pub full_range: bool,
+    /// How many series there may be; 0 = as many as come.
+    pub series_max: usize,
+    /// What bodies and answers may hold, on all cores.
+    pub held: Held,
+}
+
 /// One limiter for each kind of warning that input can cause.
 #[derive(Debug)]
 struct Warnings {
@@ -89,11 +102,9 @@ impl Core {
         metrics: Arc<Metrics>,
         directory: Arc<Directory>,
         seed: u64,
-        query_values_max: u64,
-        full_range: bool,
-        series_max: usize,
-        held: Held,
+        bounds: CoreBounds,
     ) -> (Rc<Self>, mesh::Incoming) {
+        let CoreBounds { query_values_max, full_range, series_max, held } = bounds;
         let index = ends.index;
         let cores = ends.cores();
         let (outgoing, incoming) = ends.split();
