@@ -47,10 +47,15 @@ pub const HEALTH_MISSING_SLOTS_MAX: i64 = 5;
 pub const QUERY_VALUES_MAX: u64 = 200_000_000;
 /// Rows (type-ids × subtype-ids, over all queries) one request may ask for.
 pub const QUERY_ROWS_MAX: u64 = 1_000_000;
+/// Elements that all lists of a request's body may have together: queries, ids, names. Each takes some ten times its bytes.
+pub const REQUEST_ELEMENTS_MAX: usize = 4_000_000;
+const _: () = assert!(REQUEST_ELEMENTS_MAX as u64 > 2 * QUERY_ROWS_MAX);
 /// Series whose size is found out at once, before others get their turn; the row of the last one may go beyond.
 pub const QUERY_SERIES_COUNTED_PER_STEP: usize = 512;
 /// Bytes of an answer that are expected for each of its values.
 pub const QUERY_VALUE_BYTES: usize = 8;
+/// The same of a row without its values.
+pub const QUERY_ROW_BYTES: u64 = 128;
 /// Bytes of an answer that are reserved at once: small enough to be used again and again without asking the system for memory.
 pub const ANSWER_CHUNK_BYTES: usize = 256 * 1024;
 /// From so many bytes on, the next row begins another chunk: most rows that are begun below it still fit.

@@ -5,15 +5,17 @@ use std::io;
 use std::path::Path;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use engine::durable::checkpoint::Inherited;
 use engine::durable::load::LoadedCore;
 use engine::memory::spared::Spared;
 use engine::series::directory::Directory;
+use nix::sys::stat::{Mode, umask};
 use sd_notify::NotifyState;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::backend::Backend;
@@ -36,11 +38,27 @@ use crate::settings::{Cleanup, Main, Settings, resolve};
 use crate::sizing;
 use crate::start::{AllCores, CoreListeners, CoreStart};
 use crate::systemd::{Pulses, notify, start_watchdog};
-use crate::telemetry::{self, critical};
+use crate::telemetry::{self, LAST_LINES_TIMEOUT, critical, output};
+
+/// What nobody may do with our files: the group may not write, others nothing.
+const UMASK: u32 = 0o027;
 
 /// The daemon's main function.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Whoever started us: files are for their user to write and for the group to read, see `docs/security.md`.
+    umask(Mode::from_bits_truncate(UMASK));
+    // A write beyond RLIMIT_FSIZE is then an error like that of a full disk, and not the end.
+    if let Err(error) = signal_hook::flag::register(SIGXFSZ, Arc::default()) {
+        eprintln!("SIGXFSZ cannot be caught: {error}");
+    }
+    let exit_code = start();
+    output::flush(LAST_LINES_TIMEOUT);
+    exit_code
+}
+
+/// Does what the command line asks for.
+fn start() -> ExitCode {
     let command_line = match CommandLine::from_env() {
         Ok(command_line) => command_line,
         Err(code) => return code,
@@ -74,19 +92,22 @@ pub fn main() -> ExitCode {
 /// Starts the daemon, waits for a signal, stops it.
 fn run(settings: Settings) -> Result<(), String> {
     let text = |error: io::Error| error.to_string();
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(text)?;
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(text)?;
     settings.notes.iter().for_each(|note| tracing::warn!("{note}"));
     let tls = load_tls(&settings.main)?;
     let cpus = cpus(&settings).map_err(text)?;
     let (listeners, _lock) = acquire(&settings, cpus.len())?;
+    output::start_thread().map_err(text)?;
     let (bridge, feeds) = Bridge::new(&settings, cpus.len()).map_err(|error| error.to_string())?;
     let backend = Backend::new(&settings)?;
     let settings = Arc::new(settings);
     let stop = StopFlag::new();
     let sources = bridge.iter().map(Bridge::metrics).collect();
     let loading = Arc::new(Loading::default());
+    let stop_asked =
+        obey(signals, tls.clone(), settings.main.stop_timeout, Arc::clone(&loading)).map_err(text)?;
     let metrics = DaemonMetrics::new(&settings, cpus.len(), Arc::clone(&loading), sources);
-    let daemon = Daemon { settings, cpus, tls: tls.clone(), metrics: Arc::new(metrics), stop: stop.clone() };
+    let daemon = Daemon { settings, cpus, tls, metrics: Arc::new(metrics), stop: stop.clone() };
     let first = daemon.start_first(&listeners).map_err(text)?;
     let now = clock_seconds();
     let oldest = now.saturating_sub(daemon.settings.metric_store.retention_seconds());
@@ -99,14 +120,7 @@ fn run(settings: Settings) -> Result<(), String> {
     let bridge = bridge.map(Bridge::start).transpose().map_err(text)?;
     start_watchdog(pulses).map_err(text)?;
     notify(&[NotifyState::Ready, NotifyState::Status("running")]);
-    for signal in signals.forever() {
-        if signal == SIGHUP {
-            read_again(tls.as_ref());
-            continue;
-        }
-        tracing::info!("signal {signal}: stopping");
-        break;
-    }
+    stop_asked.recv().map_err(|error| error.to_string())?;
     notify(&[NotifyState::Stopping, NotifyState::Status("stopping: the last checkpoint is made")]);
     let since = Instant::now();
     stop.set();
@@ -119,6 +133,41 @@ fn run(settings: Settings) -> Result<(), String> {
     }
     tracing::info!("stopped after {} ms", since.elapsed().as_millis());
     Ok(())
+}
+
+/// Obeys signals on a thread of their own; returns where it is heard that the daemon is to stop.
+///
+/// A stop begins when the data are loaded, with the writes that wait for that. If that takes longer than a stop may, the process ends
+/// as it is: nothing that waited was acknowledged, and what is on disk is as it was.
+fn obey(
+    mut signals: Signals,
+    tls: Option<Tls>,
+    stop_timeout: Duration,
+    loading: Arc<Loading>,
+) -> io::Result<Receiver<()>> {
+    let (stop, stop_asked) = sync_channel(1);
+    let run = move || {
+        for signal in signals.forever() {
+            if signal == SIGHUP {
+                read_again(tls.as_ref());
+                continue;
+            }
+            tracing::info!("signal {signal}: stopping");
+            // Nobody hears it twice.
+            let _ = stop.try_send(());
+            if loading.is_over() {
+                continue;
+            }
+            thread::sleep(stop_timeout);
+            if !loading.is_over() {
+                tracing::warn!("stopped within the start: the data were not loaded within main.stop-timeout");
+                output::flush(LAST_LINES_TIMEOUT);
+                process::exit(0);
+            }
+        }
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(run)?;
+    Ok(stop_asked)
 }
 
 /// Ports, privileges, rings and the lock on the data, in the order that works: ports may need root, everything made
@@ -200,6 +249,7 @@ fn clean_up(settings: &Settings) -> Result<(), String> {
     if let Some(identity) = identity(&settings.main)? {
         become_user(&identity, settings)?;
     }
+    output::start_thread().map_err(|error| error.to_string())?;
     runtime::probe().map_err(|error| error.to_string())?;
     let _lock = lock(&settings.metric_store.wal.directory)?;
     let store = &settings.metric_store;
@@ -322,6 +372,7 @@ impl Daemon {
             orders: CleanupOrders::new(cores_count),
             backend,
             metrics: Arc::clone(&self.metrics),
+            held: self.metrics.held.clone(),
             pulses,
         };
         let mut threads = vec![first.thread];
@@ -345,6 +396,7 @@ async fn run_core(start: CoreStart, early: Option<Early>) {
     let index = start.ends.index;
     if let Err(error) = start.run(early).await {
         critical!("core {index} cannot go on: {error}");
+        output::flush(LAST_LINES_TIMEOUT);
         process::exit(1);
     }
 }

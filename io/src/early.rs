@@ -27,6 +27,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 
 use crate::access::Access;
+use crate::access::browsers::Browsers;
 use crate::api::{Api, ApiResponse, EarlyCall, early_call};
 use crate::front::{Front, HttpDoor, connections_max};
 use crate::listen::connections::ConnectionTable;
@@ -71,6 +72,7 @@ impl EarlyStart {
         front.connections.set_connections_max(connections_max(&settings, 1));
         let opening = Rc::new(Opening::default());
         let service = Rc::new(EarlyService {
+            browsers: Rc::clone(&front.browsers),
             access: front.access.clone(),
             connections: Rc::clone(&front.connections),
             metrics,
@@ -148,6 +150,7 @@ impl Drop for Place<'_> {
 }
 
 struct EarlyService {
+    browsers: Rc<Browsers>,
     access: Option<Rc<Access>>,
     connections: Rc<ConnectionTable>,
     metrics: Arc<DaemonMetrics>,
@@ -162,7 +165,7 @@ impl Service for EarlyService {
         let early = match opened {
             // A connection that was accepted early goes on here.
             Some(_) => EarlyCall::Wait,
-            None => early_call(self.access.as_deref(), &self.metrics, &request),
+            None => early_call(&self.browsers, self.access.as_deref(), &self.metrics, &request),
         };
         let mut answer = match early {
             EarlyCall::Answer(answer) => answer,

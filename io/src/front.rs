@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::access::Access;
+use crate::access::browsers::Browsers;
 use crate::core::Core;
 use crate::listen::connections::{ConnectionHandle, ConnectionLimits, ConnectionTable};
 use crate::listen::http::{self, HttpLimits, Service};
@@ -19,8 +20,8 @@ use crate::settings::Settings;
 
 /// From the first to the last byte of a request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long connections may take to end once the daemon stops.
-const STOP_TIMEOUT: Duration = Duration::from_millis(1000);
+/// How long connections may be silent once the daemon stops.
+const STOP_IDLE_TIMEOUT: Duration = Duration::from_millis(1000);
 
 /// What all connections of a core share.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Front {
     pub connections: Rc<ConnectionTable>,
     /// Who may call; none: everybody.
     pub access: Option<Rc<Access>>,
+    /// Which web pages may call.
+    pub browsers: Rc<Browsers>,
     /// TLS; none: plain connections.
     pub handshakes: Option<Rc<Handshakes>>,
 }
@@ -43,11 +46,15 @@ impl Front {
         let limits = ConnectionLimits {
             connections_max: connections_max(settings, cores),
             idle_timeout: settings.main.idle_timeout,
-            stop_timeout: STOP_TIMEOUT,
+            stop_idle_timeout: STOP_IDLE_TIMEOUT,
+            stop_timeout: settings.main.stop_timeout,
         };
         let access = settings.main.jwt_public_key.as_ref();
+        let main = &settings.main;
+        let browsers = Browsers::new(&main.allowed_hosts, &main.addr, access.is_some(), tls.is_some());
         Self {
             connections: ConnectionTable::start(limits, stop.clone()),
+            browsers: Rc::new(browsers),
             access: access.map(|key| Rc::new(Access::new(key, settings.main.jwt_require_exp))),
             handshakes: tls.map(Handshakes::new),
         }
@@ -163,15 +170,19 @@ impl LinesDoor {
     }
 
     fn take_in(self: &Rc<Self>, stream: Stream, may_move: bool) {
+        // Before anything is read: from here on only what is stored ends in order.
+        if !tcp::guard(&stream) {
+            return;
+        }
         let Some(connection) = self.front.connections.register(&stream) else {
-            return tcp::reset(&stream, "too many connections");
+            return tcp::dropped("too many connections");
         };
         let door = Rc::clone(self);
         if let Some(handshakes) = self.front.handshakes.clone() {
             return runtime::spawn("tcp connection over TLS", async move {
                 match handshakes.shake(stream, Inner::Lines, &connection).await {
                     Ok(stream) => door.serve(stream, connection).await,
-                    Err((socket, error)) => tcp::reset(&socket, error),
+                    Err((_, error)) => tcp::dropped(error),
                 }
             });
         }

@@ -8,7 +8,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use caps::CapSet;
 use nix::errno::Errno;
+use nix::sys::prctl::set_no_new_privs;
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::unistd::{
     AccessFlags, Gid, Group, Uid, User, eaccess, getegid, geteuid, getgroups, getuid, initgroups, setgid,
@@ -115,6 +117,9 @@ impl Identity {
         }
         // Later nobody may raise it. What does not work here shows when the rings are made.
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+        if self.user.as_ref().is_some_and(|user| !user.uid.is_root()) {
+            drop_bounds();
+        }
         let refused = |call| move |source| PrivilegeError::Refused { call, source };
         if let Some(gid) = self.gid() {
             match self.user.as_ref().and_then(|user| CString::new(user.name.as_bytes()).ok()) {
@@ -183,6 +188,18 @@ impl std::fmt::Display for Identity {
             Some(group) => write!(formatter, ":{}", group.name),
             None => Ok(()),
         }
+    }
+}
+
+/// Empties the capability bounding set and sets `no_new_privs`: no program that this process might ever run gets a privilege back,
+/// whatever its file says. Needs privileges, so it comes before the change of the user; what is refused (in a container, say) is not
+/// needed for the rest.
+fn drop_bounds() {
+    if let Err(error) = caps::clear(None, CapSet::Bounding) {
+        tracing::warn!("the capability bounding set stays as it is: {error}");
+    }
+    if let Err(error) = set_no_new_privs() {
+        tracing::warn!("no_new_privs cannot be set: {error}");
     }
 }
 

@@ -1,11 +1,11 @@
 //! Shows on stderr how far long work is: on a terminal a line that changes, else a line of the log now and then.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use engine::progress::Meter;
 
-use crate::telemetry;
+use crate::telemetry::output::{end_progress, put_progress};
 
 /// Work that is shown.
 #[derive(Debug)]
@@ -44,9 +44,7 @@ impl Shown {
 
     fn put(&self, text: &str) {
         if self.meter.is_shown_on_terminal() {
-            telemetry::is_line_shown(true);
-            // A terminal that cannot be written to has nobody who looks at it.
-            let _ = write!(io::stderr(), "{text}").and_then(|()| io::stderr().flush());
+            put_progress(text);
         } else {
             tracing::info!("{text}");
         }
@@ -56,8 +54,7 @@ impl Shown {
 impl Drop for Shown {
     fn drop(&mut self) {
         if self.meter.is_shown_on_terminal() {
-            telemetry::is_line_shown(false);
-            let _ = writeln!(io::stderr());
+            end_progress();
         }
     }
 }

@@ -15,10 +15,11 @@ use crate::api::Api;
 use crate::api::influx::InfluxOptions;
 use crate::backend::Backend;
 use crate::core::checkpoint::Checkpoints;
+use crate::core::held::Held;
 use crate::core::memory_cap::{self, CheckpointsWanted};
 use crate::core::mesh::CoreEnds;
 use crate::core::{
-    Core, Stopping, journal, pump,
+    Core, CoreBounds, Stopping, journal, pump,
     retention::{CleanupOrders, Retention},
     upkeep::{self, CheckpointsDue, Sources},
 };
@@ -47,6 +48,7 @@ pub(crate) struct AllCores {
     pub(crate) orders: CleanupOrders,
     pub(crate) backend: Option<Arc<Backend>>,
     pub(crate) metrics: Arc<DaemonMetrics>,
+    pub(crate) held: Held,
     pub(crate) pulses: Pulses,
 }
 
@@ -86,6 +88,7 @@ impl CoreStart {
             orders,
             backend,
             metrics,
+            held,
             pulses,
         } = shared;
         let store = &settings.metric_store;
@@ -95,9 +98,12 @@ impl CoreStart {
             Arc::clone(&settings.metrics),
             directory,
             seed,
-            store.query_values_max,
-            store.full_range,
-            store.series_max as usize,
+            CoreBounds {
+                query_values_max: store.query_values_max,
+                full_range: store.full_range,
+                series_max: store.series_max as usize,
+                held,
+            },
         );
         let segments = SegmentOptions::new(
             store.wal.directory.clone(),
@@ -116,7 +122,8 @@ impl CoreStart {
             field_metrics: settings.main.influx_fields,
             retention_seconds: store.retention_seconds(),
         };
-        let api = Api::new(Rc::clone(&core), front.access.clone(), influx, metrics);
+        let browsers = Rc::clone(&front.browsers);
+        let api = Api::new(Rc::clone(&core), browsers, front.access.clone(), influx, metrics);
         let labels = &settings.main.remote_write;
         let api = api.with_remote_write(labels.labels.clone(), labels.cluster.as_deref().unwrap_or_default());
         let api = Rc::new(api.with_pages(pages));
@@ -136,7 +143,7 @@ impl CoreStart {
             lines.accept(listener, &stop);
         }
         core.sources.add(move |metrics| front.measure(metrics));
-        let fed = feed::start(&core, feed);
+        let fed = feed::start(&core, feed, connections.deadline());
         let has_logs = !loaded.segments.is_empty() || !loaded.reference_logs.is_empty();
         let checkpoints = Checkpoints::new(
             RealPlatform,

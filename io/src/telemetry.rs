@@ -2,12 +2,15 @@
 //!
 //! Started right after the command line is read; everything after it only names events. A line is
 //! `<4>[WARNING]  2026/01/31 12:00:00 message key=value`, the date only with `-logdate`.
-//! Spans are not recorded: nothing here follows a request across cores.
+//! Spans are not recorded: nothing here follows a request across cores. After it: [`output`], which never makes a core wait.
 
+pub mod output;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::panic::{self, PanicHookInfo};
+use std::thread;
 use std::time::Duration;
 
 use jiff::Zoned;
@@ -36,30 +39,36 @@ macro_rules! critical {
 }
 pub(crate) use critical;
 
-/// Sends all events of this process to stderr from now on.
+/// How long a process that ends waits for its last lines to be taken.
+pub const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Sends all events of this process, and the messages of panics, to stderr from now on.
 ///
 /// # Errors
 /// When it was called before.
 pub fn start(level: LogLevel, with_date: bool) -> Result<(), SetGlobalDefaultError> {
-    tracing::subscriber::set_global_default(Logger::new(level, with_date, |line| {
-        // One write(2) per line, and the lock keeps other threads out of it. A log that cannot be
-        // written must not stop the daemon.
-        let mut stderr = std::io::stderr().lock();
-        if IS_LINE_SHOWN.load(Ordering::Relaxed) {
-            let _ = stderr.write_all(WIPE);
-        }
-        let _ = stderr.write_all(line);
-    }))
+    tracing::subscriber::set_global_default(Logger::new(level, with_date, output::put_line))?;
+    // The library's own message is written on the spot, which may take for ever.
+    panic::set_hook(Box::new(tell_panic));
+    Ok(())
 }
 
-/// Wipes the line on a terminal.
-const WIPE: &[u8] = b"\r\x1b[K";
-/// Progress is shown on the terminal. Written by who shows it; a line of the log takes its place until it is shown again.
-static IS_LINE_SHOWN: AtomicBool = AtomicBool::new(false);
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let text = panic.payload_as_str().unwrap_or("panic without text");
+    let thread = thread::current();
+    let (name, place) = (thread.name().unwrap_or("?"), panic.location().map(ToString::to_string));
+    critical!("thread {name} panicked at {}: {text}", place.as_deref().unwrap_or("?"));
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        backtrace.to_string().lines().for_each(|line| critical!("{line}"));
+    }
+    output::flush(LAST_LINES_TIMEOUT);
+}
 
-/// Whether a line of [`progress`](crate::progress) stands on the terminal.
-pub(crate) fn is_line_shown(is_shown: bool) {
-    IS_LINE_SHOWN.store(is_shown, Ordering::Relaxed);
+/// Aborts the process after its last lines are out.
+pub(crate) fn abort() -> ! {
+    output::flush(LAST_LINES_TIMEOUT);
+    std::process::abort();
 }
 
 /// Makes lines of events and hands each, newline included, to `sink`.

@@ -89,9 +89,10 @@ fn every_thread_runs_as_the_user_and_the_data_are_the_users() {
                 field(&status, "Groups:").split(' ').all(|group| group != "0" && group != "4"),
                 "{status}"
             );
-            for set in ["CapPrm:", "CapEff:", "CapInh:", "CapAmb:"] {
+            for set in ["CapPrm:", "CapEff:", "CapInh:", "CapAmb:", "CapBnd:"] {
                 assert_eq!(field(&status, set).trim_start_matches('0'), "", "{set} {status}");
             }
+            assert_eq!(field(&status, "NoNewPrivs:"), "1");
         }
     };
     check(&daemon);

@@ -3,6 +3,9 @@
 
 mod daemon;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use daemon::http::Client;
@@ -221,4 +224,126 @@ fn a_stop_stores_whole_lines_and_resets_the_stream() {
     let end = client.read_to_close();
     assert!(end.is_err(), "an orderly close would be an acknowledgement: {end:?}");
     assert!(!daemon.log().contains("bad line"), "the cut line is not read: {}", daemon.log());
+}
+
+#[test]
+fn the_death_of_the_daemon_is_a_reset_to_every_stream() {
+    let (mut daemon, port) = start();
+    let idle = Client::connect(port);
+    let mut busy = Client::connect(port);
+    busy.send(lines("h", 5).as_bytes()).unwrap();
+    let seen = eventually(Duration::from_secs(5), || stored(&daemon, "h", 5) == values(5));
+    assert!(seen, "everything sent is read");
+    daemon.kill();
+    for mut client in [idle, busy] {
+        let end = client.read_to_close();
+        assert!(end.is_err(), "an orderly close would be an acknowledgement: {end:?}");
+    }
+}
+
+#[test]
+fn a_kill_acknowledges_nothing_that_is_not_stored() {
+    const STREAMS: usize = 40;
+    let (mut daemon, port) = start();
+    let mut acknowledged = Vec::new();
+    // Within the retention of every start.
+    let begin = daemon::now() / 60 * 60 - 3600;
+    for round in 0..8 {
+        let clients: Vec<Client> = (0..STREAMS).map(|_| Client::connect(port)).collect();
+        // All are accepted, and wait for lines.
+        thread::sleep(Duration::from_millis(100));
+        let time = begin + 60 * round;
+        let mut sent = Vec::new();
+        for (index, mut client) in clients.into_iter().enumerate() {
+            let line = format!("cpu_load,cluster=c,hostname=k{index} value={round} {time}\n");
+            client.send(line.as_bytes()).unwrap();
+            client.finish_sending().unwrap();
+            sent.push(client);
+        }
+        thread::sleep(Duration::from_micros(300 << round));
+        daemon.kill();
+        let ended = sent
+            .into_iter()
+            .enumerate()
+            .filter_map(|(index, mut client)| client.read_to_close().is_ok().then_some((index, round)));
+        acknowledged.extend(ended);
+        daemon.restart();
+        let listens = eventually(Duration::from_secs(10), || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        assert!(listens, "the raw TCP port listens");
+    }
+    for (index, round) in &acknowledged {
+        let time = begin + 60 * round;
+        let found = daemon.data("c", &format!("k{index}"), "cpu_load", time, time + 60);
+        assert_eq!(found, json!([*round as f64]), "stream {index} of round {round}, of {acknowledged:?}");
+    }
+}
+
+#[test]
+fn a_stream_that_asks_is_told_what_is_stored() {
+    let (mut daemon, port) = start();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut answers = BufReader::new(stream.try_clone().unwrap());
+    let mut told = move || {
+        let mut line = String::new();
+        answers.read_line(&mut line).expect("the daemon answers");
+        line
+    };
+    // In two parts: what may be a greeting is waited for.
+    stream.write_all(b"# ackn").unwrap();
+    thread::sleep(Duration::from_millis(50));
+    stream.write_all(b"owledge: bytes\n").unwrap();
+    let time = daemon::now() / 60 * 60 - 3600;
+    let line = |minute: i64| format!("cpu_load,cluster=c,hostname=h value={minute} {}\n", time + 60 * minute);
+    let body: String = (0..3).map(line).collect();
+    let (begin, rest) = body.split_at(body.len() - 7);
+    let whole = begin.rfind('\n').unwrap() + 1;
+    stream.write_all(begin.as_bytes()).unwrap();
+    assert_eq!(told(), format!("# stored: {whole}\n"));
+    stream.write_all(rest.as_bytes()).unwrap();
+    assert_eq!(told(), format!("# stored: {}\n", body.len()));
+    // A bad line is skipped as ever, and counts as done.
+    stream.write_all(b"bad\n").unwrap();
+    assert_eq!(told(), format!("# stored: {}\n", body.len() + 4));
+    // What was told survives a kill.
+    daemon.kill();
+    daemon.restart();
+    assert_eq!(daemon.data("c", "h", "cpu_load", time, time + 180), values(3));
+}
+
+#[test]
+fn the_last_count_is_the_length_of_the_stream() {
+    let (daemon, port) = start();
+    let mut client = Client::connect(port);
+    let body = lines("h", 2000);
+    // With a line that nobody needs here, and without a newline at the end.
+    let greeting = "# authorization: Bearer x\n# acknowledge: bytes\n";
+    client.send(format!("{greeting}{}", body.trim_end()).as_bytes()).unwrap();
+    client.finish_sending().unwrap();
+    let answer = client.read_to_close().expect("the stream ends in order");
+    let answer = String::from_utf8(answer).unwrap();
+    let last = answer.lines().last().expect("something is told");
+    assert_eq!(last, format!("# stored: {}", body.len() - 1), "{answer}");
+    let counts: Vec<usize> =
+        answer.lines().map(|line| line.strip_prefix("# stored: ").unwrap().parse().unwrap()).collect();
+    assert!(counts.is_sorted_by(|one, other| one < other), "{counts:?}");
+    assert_eq!(stored(&daemon, "h", 2000), values(2000));
+}
+
+#[test]
+fn a_client_that_reads_no_counts_holds_nobody_up() {
+    let (mut daemon, port) = start();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(b"# acknowledge: bytes\n").unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+    let line = b"# a comment\n";
+    // Until its counts fill the way back, or for a while.
+    let sent = (0..20_000).take_while(|_| stream.write_all(line).is_ok()).count();
+    assert!(sent > 100, "{sent}");
+    let mut other = Client::connect(port);
+    other.send(lines("h", 3).as_bytes()).unwrap();
+    finish(other);
+    assert_eq!(stored(&daemon, "h", 3), values(3));
+    daemon.stop();
+    let _ = stream.shutdown(Shutdown::Both);
 }

@@ -146,6 +146,23 @@ fn writes_that_waited_are_in_the_last_checkpoint_of_a_stop() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_ever_for_what_is_loaded() {
+    let (_backend, backend_port) = SilentBackend::start();
+    let mut daemon = Daemon::start_early(|config| {
+        config["main"]["stop-timeout"] = json!("1s");
+        config["main"]["backend-url"] = json!(format!("http://127.0.0.1:{backend_port}"));
+    });
+    let mut client = daemon.connect();
+    let line = format!("cpu_load,cluster=c,hostname=h value=7 {TIME}\n");
+    client.send(&daemon::http::request_bytes("POST", "/api/write", &[], line.as_bytes())).unwrap();
+    daemon.signal("TERM");
+    let (status, took) = daemon.wait();
+    assert!(status.success() && took < Duration::from_secs(8), "{status} after {took:?}");
+    assert!(client.answer("POST").is_err(), "nothing is acknowledged");
+    assert!(daemon.log().contains("main.stop-timeout"), "{}", daemon.log());
+}
+
+#[test]
 fn systemd_is_told_and_its_watchdog_pinged() {
     let directory = tempfile::tempdir().unwrap();
     let socket_path = directory.path().join("notify");

@@ -10,6 +10,7 @@ use super::answer::{self, RowRequest, Scratch};
 use super::request::{Query, QueryRequest, push_query_echo};
 use super::scan;
 use super::text::{Mark, Text};
+use crate::config::Metrics;
 use crate::limits;
 use crate::memory::shard::Shard;
 use crate::series::directory::Directory;
@@ -78,6 +79,26 @@ pub fn scatter(
         .zip(nodes)
         .map(|(queries, nodes)| Question { request: Arc::clone(&request), queries, nodes, values_max })
         .collect())
+}
+
+/// Upper bound of the bytes of an answer, as far as the request shows it: runs of nulls are numbers, and take none.
+#[must_use]
+pub fn answer_bytes_max(questions: &[Question], metrics: &Metrics) -> u64 {
+    let Some(request) = questions.first().map(|question| &question.request) else { return 0 };
+    let seconds = u64::try_from(request.to.saturating_sub(request.from)).unwrap_or(0);
+    let row_bytes = |metric: &str, resolution: i64| {
+        let metric = metrics.find(metric.as_bytes()).filter(|_| request.with_data);
+        let step = metric.map(|id| metrics.get(id).frequency.max(resolution).unsigned_abs().max(1));
+        let values = step.map_or(0, |step| seconds / step + ROUNDING_VALUES);
+        values.saturating_mul(limits::QUERY_VALUE_BYTES as u64).saturating_add(limits::QUERY_ROW_BYTES)
+    };
+    let rows = request.queries.iter().map(|query| {
+        row_bytes(&query.metric, query.resolution).saturating_mul(scan::row_count(query) as u64)
+    });
+    let nodes = questions.iter().map(|question| question.nodes.len() as u64).sum::<u64>();
+    let all_nodes = request.for_all_nodes.iter().flatten();
+    rows.chain(all_nodes.map(|metric| row_bytes(metric, 0).saturating_mul(nodes)))
+        .fold(0, u64::saturating_add)
 }
 
 /// By core, the hosts that `for-all-nodes` means; `None` if they have more than `rows_max` rows.

@@ -21,18 +21,27 @@ pub struct TimeSeries<'a> {
     pub samples: Vec<Sample>,
 }
 
+/// How many bytes a message has that is decompressed; nothing is allocated.
+///
+/// # Errors
+/// [`MessageError::Compression`], or [`MessageError::TooLong`].
+pub fn decompressed_bytes(body: &[u8]) -> Result<usize, MessageError> {
+    let bytes = snap::raw::decompress_len(body).map_err(|error| bad_compression(&error))?;
+    let bytes_max = limits::REMOTE_WRITE_BYTES_MAX;
+    if bytes > bytes_max { Err(MessageError::TooLong { bytes, bytes_max }) } else { Ok(bytes) }
+}
+
 /// A message as it was before it was compressed.
 ///
 /// # Errors
-/// [`MessageError::Compression`], or [`MessageError::TooLong`] before anything is allocated for it.
+/// As [`decompressed_bytes`], before anything is allocated.
 pub fn decompress(body: &[u8]) -> Result<Vec<u8>, MessageError> {
-    let bad = |error: snap::Error| MessageError::Compression(error.to_string());
-    let bytes = snap::raw::decompress_len(body).map_err(bad)?;
-    let bytes_max = limits::REMOTE_WRITE_BYTES_MAX;
-    if bytes > bytes_max {
-        return Err(MessageError::TooLong { bytes, bytes_max });
-    }
-    snap::raw::Decoder::new().decompress_vec(body).map_err(bad)
+    decompressed_bytes(body)?;
+    snap::raw::Decoder::new().decompress_vec(body).map_err(|error| bad_compression(&error))
+}
+
+fn bad_compression(error: &snap::Error) -> MessageError {
+    MessageError::Compression(error.to_string())
 }
 
 /// What is left of a message.

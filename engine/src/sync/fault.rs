@@ -38,6 +38,8 @@ pub enum Fault {
     DoorbellNoSecondLook,
     /// Budget: a load and a store instead of one step.
     BudgetTorn,
+    /// The same of the budget of bytes.
+    ByteBudgetTorn,
     /// Countdown: arriving does not release what was done before.
     CountdownArriveAcquireOnly,
     /// Countdown: the last one does not acquire what the others did.
@@ -78,6 +80,7 @@ impl Fault {
         Self::DoorbellAwakeStores,
         Self::DoorbellNoSecondLook,
         Self::BudgetTorn,
+        Self::ByteBudgetTorn,
         Self::CountdownArriveAcquireOnly,
         Self::CountdownArriveReleaseOnly,
         Self::CountdownReadRelaxed,

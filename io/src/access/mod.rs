@@ -4,6 +4,7 @@
 //! One [`Access`] a core. A token is verified once and then remembered by its SHA-256, so that a collector's next request costs a
 //! hash; its times are looked at on every call.
 
+pub mod browsers;
 mod token;
 
 use std::borrow::Cow;

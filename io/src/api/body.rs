@@ -16,8 +16,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::encoding::{Coding, Encoder};
+use crate::core::held::{Held, Lease};
 use crate::runtime::wake_after_turn;
 
+/// Answers with less memory are not counted: a connection has as much for its buffers.
+const COUNTED_BYTES_MIN: u64 = 16 * 1024;
 /// Most plain bytes of a frame, and most that are encoded in one turn.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Plain pieces below this are copied together, so that many small ones do not become as many frames.
@@ -59,6 +62,8 @@ pub enum BodyPiece {
 pub struct ApiBody {
     plain: Plain,
     encoding: Option<Encoding>,
+    /// The memory of `plain`, given back as it is sent.
+    lease: Option<Lease>,
     /// Plain bytes since the last turn of the others.
     turn_bytes: usize,
     /// How many `Pending`s are still due before the next frame.
@@ -72,6 +77,8 @@ struct Plain {
     pieces: VecDeque<Part>,
     /// Their sum; wider than any one of them, so that it cannot overflow.
     bytes: u128,
+    /// The same without runs of `null,`.
+    held_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -113,10 +120,11 @@ impl ApiBody {
             };
             if part.bytes() > 0 {
                 plain.bytes += part.bytes();
+                plain.held_bytes += part.held_bytes();
                 plain.pieces.push_back(part);
             }
         }
-        Self { plain, encoding: None, turn_bytes: 0, pendings_due: 0 }
+        Self { plain, encoding: None, lease: None, turn_bytes: 0, pendings_due: 0 }
     }
 
     /// The same body in this coding, encoded as it is sent; its size is not known beforehand. A body is to be encoded
@@ -127,6 +135,28 @@ impl ApiBody {
         self.encoding =
             Encoder::new(coding).map(|encoder| Encoding { encoder: Some(encoder), out: Vec::new() });
         self
+    }
+
+    /// The same body, whose memory is counted in this lease until it is sent.
+    #[must_use]
+    pub fn holding(mut self, lease: Lease) -> Self {
+        self.lease = Some(lease);
+        self.settle();
+        self
+    }
+
+    /// Counts the memory in `held`, if it is much and not counted yet.
+    pub fn count_in(&mut self, held: &Held) {
+        if self.lease.is_none() && self.plain.held_bytes >= COUNTED_BYTES_MIN {
+            self.lease = Some(held.lease());
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            lease.set(self.plain.held_bytes);
+        }
     }
 
     /// Lets the core's other tasks run before the next frame.
@@ -169,12 +199,17 @@ impl Body for ApiBody {
             return Poll::Pending;
         }
         let Some(encoding) = &mut this.encoding else {
-            return Poll::Ready(this.plain_frame().map(|bytes| Ok(Frame::data(bytes))));
+            let frame = this.plain_frame();
+            this.settle();
+            return Poll::Ready(frame.map(|bytes| Ok(Frame::data(bytes))));
         };
         if encoding.encoder.is_none() {
             return Poll::Ready(None);
         }
         encoding.step(&mut this.plain);
+        if let Some(lease) = &mut this.lease {
+            lease.set(this.plain.held_bytes);
+        }
         if encoding.encoder.is_none() || encoding.out.len() >= ENCODED_FRAME_BYTES_MIN {
             let bytes = Bytes::from(mem::take(&mut encoding.out));
             if encoding.encoder.is_some() {
@@ -252,6 +287,7 @@ impl Plain {
         let (taken, is_used_up) = match front {
             Part::Bytes(bytes) => {
                 let taken = bytes.split_to(bytes.len().min(bytes_max));
+                self.held_bytes -= taken.len() as u64;
                 (taken, bytes.is_empty())
             }
             Part::Nulls(left) => {
@@ -272,6 +308,14 @@ impl Plain {
 }
 
 impl Part {
+    /// Bytes of memory.
+    fn held_bytes(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Nulls(_) => 0,
+        }
+    }
+
     fn bytes(&self) -> u128 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u128,

@@ -10,11 +10,17 @@ use hyper::Request;
 use hyper::body::Incoming;
 
 use super::body::ApiBody;
+use super::query::ROOM_TIMEOUT;
 use super::request::parameter;
 use super::{ApiResponse, Refusal, reply};
 use crate::core::Core;
 use crate::core::calls::Call;
 use crate::core::event::{Reply, Work};
+
+/// What a dump of many hosts takes while it is made, as far as is known before: a million series.
+const DUMP_BYTES_EXPECTED: u64 = 128 * 1024 * 1024;
+/// Parts of the selector of a host, a dump of which is small.
+const HOST_PARTS: usize = 2;
 
 /// Dumps what the selector leads to; without one, everything.
 ///
@@ -31,6 +37,10 @@ pub async fn debug(core: Rc<Core>, request: &Request<Incoming>) -> Result<ApiRes
         }
         _ => 0..core.cores(),
     };
+    let mut lease = core.held.lease();
+    if selector.len() < HOST_PARTS {
+        lease.grow_up_to(DUMP_BYTES_EXPECTED, ROOM_TIMEOUT).await?;
+    }
     let call = Call::new(&core);
     for owner in owners {
         call.want(owner, Work::Dump(Arc::clone(&selector))).await;
@@ -40,7 +50,7 @@ pub async fn debug(core: Rc<Core>, request: &Request<Incoming>) -> Result<ApiRes
         _ => unreachable!("dumps are replied to as dumped"),
     });
     match join(selector.len(), dumps) {
-        Some(json) => Ok(reply::json(ApiBody::full(Bytes::from(json)))),
+        Some(json) => Ok(reply::json(ApiBody::full(Bytes::from(json)).holding(lease))),
         None => Err(Refusal::bad_request(format_args!("there is no data at {text:?}"))),
     }
 }

@@ -22,12 +22,12 @@ use crate::core::event::{Reply, Work};
 ///
 /// # Errors
 /// 400 without a number in `to`, or for a body that is no list of selectors; 503 while the log does not work.
-pub async fn free(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResponse, Refusal> {
-    let to = parameter(&request, "to").ok_or_else(|| Refusal::bad_request("the parameter to is missing"))?;
+pub async fn free(core: Rc<Core>, request: &mut Request<Incoming>) -> Result<ApiResponse, Refusal> {
+    let to = parameter(request, "to").ok_or_else(|| Refusal::bad_request("the parameter to is missing"))?;
     let to: i64 = to
         .parse()
         .map_err(|_| Refusal::bad_request("the parameter to must be a time in seconds since 1970"))?;
-    let body = whole_body(request).await?;
+    let (body, _lease) = whole_body(&core, request).await?;
     let selectors = Arc::new(parse_selectors(&body).map_err(Refusal::bad_request)?);
 
     let mut owners: Vec<Vec<u32>> = vec![Vec::new(); core.cores()];

@@ -22,8 +22,8 @@ use crate::core::{Core, clock_seconds};
 ///
 /// # Errors
 /// 400 for a body that is no health check, or has fields nobody knows.
-pub async fn health(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResponse, Refusal> {
-    let body = whole_body(request).await?;
+pub async fn health(core: Rc<Core>, request: &mut Request<Incoming>) -> Result<ApiResponse, Refusal> {
+    let (body, _lease) = whole_body(&core, request).await?;
     let request = Arc::new(HealthRequest::parse(&body).map_err(Refusal::bad_request)?);
     if request.metric_names.len() > METRICS_MAX {
         return Err(Refusal::bad_request(format_args!(

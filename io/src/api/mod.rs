@@ -13,6 +13,7 @@ pub mod prometheus;
 pub mod query;
 pub mod reply;
 pub mod request;
+mod rest;
 pub mod write;
 
 use std::rc::Rc;
@@ -24,7 +25,9 @@ use engine::remote_write::lines::LabelNames;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
+use crate::access::browsers::Browsers;
 use crate::access::{Access, Schemes, Unauthorized};
+use crate::core::held::NoRoom;
 use crate::core::{Core, clock_seconds};
 use crate::listen::http::Service;
 use crate::metrics::counters::Call;
@@ -48,6 +51,7 @@ pub type ApiResponse = Response<ApiBody>;
 #[derive(Debug)]
 pub struct Api {
     core: Rc<Core>,
+    browsers: Rc<Browsers>,
     access: Option<Rc<Access>>,
     influx: InfluxOptions,
     /// `main.remote-write`.
@@ -57,16 +61,17 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API on top of a core; with `access`, for those it admits.
+    /// The API on top of a core, for pages that are `browsers`'; with `access`, for those it admits.
     #[must_use]
     pub fn new(
         core: Rc<Core>,
+        browsers: Rc<Browsers>,
         access: Option<Rc<Access>>,
         influx: InfluxOptions,
         metrics: Arc<DaemonMetrics>,
     ) -> Self {
         let remote_write = Rc::new(RemoteWrite::new(LabelNames::default(), "", &core.metrics));
-        Self { core, access, influx, remote_write, metrics, pages: Rc::default() }
+        Self { core, browsers, access, influx, remote_write, metrics, pages: Rc::default() }
     }
 
     /// The same, which takes Prometheus' labels for others.
@@ -185,6 +190,11 @@ impl Verb {
             || matches!(self, Self::Prometheus(_)) && (*method == Method::HEAD || *method == Method::OPTIONS)
     }
 
+    /// Whether it takes JSON alone.
+    fn takes_json(self) -> bool {
+        matches!(self, Self::Query | Self::Free | Self::Health | Self::InfluxResource(Resource::Buckets))
+    }
+
     /// Whether clients of InfluxDB call it.
     fn is_influx(self) -> bool {
         matches!(
@@ -254,10 +264,14 @@ pub(crate) enum EarlyCall {
 
 /// Looks at a request while there is no API yet.
 pub(crate) fn early_call(
+    browsers: &Browsers,
     access: Option<&Access>,
     metrics: &DaemonMetrics,
     request: &Request<Incoming>,
 ) -> EarlyCall {
+    if let Err(why) = browsers.check(request) {
+        return EarlyCall::Answer(reply::stranger(&why));
+    }
     let verb = Verb::of(request.uri().path());
     if let Some(why) = refusal(access, request).filter(|why| !may_hold_password(verb, request, *why)) {
         return EarlyCall::Answer(reply::unauthorized(why, verb.is_some_and(Verb::is_influx)));
@@ -276,9 +290,10 @@ pub(crate) fn early_call(
 impl Service for Api {
     type Body = ApiBody;
 
-    async fn call(self: Rc<Self>, request: Request<Incoming>) -> ApiResponse {
+    async fn call(self: Rc<Self>, mut request: Request<Incoming>) -> ApiResponse {
         let began_ns = now_ns();
-        let (counted_as, answer) = self.answer(request).await;
+        let (counted_as, mut answer) = self.answer(&mut request).await;
+        rest::settle(&mut request, &mut answer).await;
         let took = Duration::from_nanos(now_ns() - began_ns);
         self.core.counters.request(counted_as, answer.status(), took);
         answer
@@ -287,15 +302,18 @@ impl Service for Api {
 
 impl Api {
     /// The answer, and what the call is counted as.
-    async fn answer(&self, request: Request<Incoming>) -> (Call, ApiResponse) {
+    async fn answer(&self, request: &mut Request<Incoming>) -> (Call, ApiResponse) {
+        if let Err(why) = self.browsers.check(request) {
+            return (Call::Other, reply::stranger(&why));
+        }
         // Files of the daemon itself, the same for everybody: they ask for the token that everything else needs.
-        if let Some(page) = self.pages.answer(&request) {
+        if let Some(page) = self.pages.answer(request) {
             return (Call::Other, page);
         }
         let verb = Verb::of(request.uri().path());
         // Before anything else, so that no call, present or future, can be without.
-        let refused = refusal(self.access.as_deref(), &request);
-        if let Some(why) = refused.filter(|why| !may_hold_password(verb, &request, *why)) {
+        let refused = refusal(self.access.as_deref(), request);
+        if let Some(why) = refused.filter(|why| !may_hold_password(verb, request, *why)) {
             return (Call::Other, reply::unauthorized(why, verb.is_some_and(Verb::is_influx)));
         }
         let Some(verb) = verb else {
@@ -316,7 +334,7 @@ impl Api {
     async fn answer_verb(
         &self,
         verb: Verb,
-        request: Request<Incoming>,
+        request: &mut Request<Incoming>,
         refused: Option<Unauthorized>,
     ) -> ApiResponse {
         if !verb.takes(request.method()) {
@@ -328,15 +346,19 @@ impl Api {
         if let Some(coding) = encoding::unknown_transfer_coding(request.headers()) {
             return reply::error_in(verb.form(), hyper::StatusCode::NOT_IMPLEMENTED, &coding);
         }
+        if verb.takes_json() && !request::may_be_json(request) {
+            let text = "the body must be JSON: send it as application/json, or without a Content-Type";
+            return reply::error_in(verb.form(), hyper::StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
+        }
         let core = Rc::clone(&self.core);
         let answer = match verb {
             Verb::Write => write::write(core, request).await,
             Verb::Query => query::query(core, request).await,
             Verb::Free => free::free(core, request).await,
-            Verb::Debug => debug::debug(core, &request).await,
+            Verb::Debug => debug::debug(core, request).await,
             Verb::Health => health::health(core, request).await,
             Verb::InfluxWrite(version) => influx::write(core, request, version, self.influx).await,
-            Verb::InfluxQuery => match influx::query::read(request).await {
+            Verb::InfluxQuery => match influx::query::read(&core, request).await {
                 Ok(question) => match self.refusal_of_form(refused, question.password.as_deref()) {
                     Some(why) => return reply::unauthorized(why, true),
                     None => influx::query::answer(&core, &question, self.influx.retention_seconds),
@@ -357,15 +379,25 @@ impl Api {
             Verb::Probe(probe) => Ok(probe.answer(&self.metrics.loading)),
             Verb::Describe => Ok(reply::json(ApiBody::full(Bytes::from_static(DESCRIPTION.as_bytes())))),
             Verb::ListClusters => Ok(listing::clusters(&core)),
-            Verb::ListHosts => listing::hosts(&core, &request),
-            Verb::ListSeries => listing::series(core, &request).await,
+            Verb::ListHosts => listing::hosts(&core, request),
+            Verb::ListSeries => listing::series(core, request).await,
         };
-        answer.unwrap_or_else(|refusal| {
+        let mut answer = answer.unwrap_or_else(|refusal| {
             if refusal.status == hyper::StatusCode::PAYLOAD_TOO_LARGE {
                 self.core.counters.bodies_too_large.increment();
             }
             reply::error_in(verb.form(), refusal.status, &refusal.message)
-        })
+        });
+        if verb != Verb::Describe {
+            answer.body_mut().count_in(&self.core.held);
+        }
+        answer
+    }
+}
+
+impl From<NoRoom> for Refusal {
+    fn from(error: NoRoom) -> Self {
+        Self { status: hyper::StatusCode::SERVICE_UNAVAILABLE, message: error.to_string() }
     }
 }
 

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use hyper::header::{HeaderValue, RETRY_AFTER};
 
 use super::body::ApiBody;
-use super::reply::Form;
+use super::reply::{Form, RETRY_AFTER_SECONDS};
 use super::{ApiResponse, reply};
 use crate::recover::Loading;
 
@@ -18,8 +18,6 @@ const INFLUX_VERSION: &str = "1.8.10";
 const INFLUX_VERSION_HEADER: &str = "x-influxdb-version";
 /// Which InfluxDB it is, for clients that ask.
 const INFLUX_BUILD_HEADER: &str = "x-influxdb-build";
-/// Seconds after which a client may try again.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 /// `/ping`: 204; clients of InfluxDB look for its [version](tell_version).
 #[must_use]
@@ -61,7 +59,5 @@ pub fn ready(loading: &Loading) -> ApiResponse {
 #[must_use]
 pub(super) fn still_loading(form: Form, loading: &Loading) -> ApiResponse {
     let message = format!("the data is being loaded, {} % so far: try again later", loading.percent());
-    let mut response = reply::error_in(form, StatusCode::SERVICE_UNAVAILABLE, &message);
-    response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
-    response
+    reply::error_in(form, StatusCode::SERVICE_UNAVAILABLE, &message)
 }

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use engine::query::gather::{Gathered, GatheredPiece, gather};
 use engine::query::request::QueryRequest;
-use engine::query::scatter::{CoreAnswer, TooLarge, scatter};
+use engine::query::scatter::{CoreAnswer, TooLarge, answer_bytes_max, scatter};
 use engine::query::text::Piece;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -23,13 +24,16 @@ use crate::core::event::{Reply, Work};
 /// Smaller answers are not worth compressing.
 const ENCODED_BYTES_MIN: u64 = 1024;
 
+/// How long a query waits for the memory of its answer: cc-backend waits for ten seconds.
+pub(super) const ROOM_TIMEOUT: Duration = Duration::from_secs(8);
+
 /// Answers a query.
 ///
 /// # Errors
 /// 400 for a body that is no query, or an answer that would be too large.
-pub async fn query(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResponse, Refusal> {
+pub async fn query(core: Rc<Core>, request: &mut Request<Incoming>) -> Result<ApiResponse, Refusal> {
     let coding = encoding::negotiate(request.headers().get_all(ACCEPT_ENCODING));
-    let body = whole_body(request).await?;
+    let (body, mut lease) = whole_body(&core, request).await?;
     let mut query = QueryRequest::parse(&body).map_err(Refusal::bad_request)?;
     query.full_range = core.full_range;
     drop(body);
@@ -39,6 +43,7 @@ pub async fn query(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResp
     };
     let questions = scatter(query, &core.directory, core.query_values_max).map_err(too_large)?;
 
+    lease.grow_up_to(answer_bytes_max(&questions, &core.metrics), ROOM_TIMEOUT).await?;
     let call = Call::new(&core);
     for (owner, question) in questions.iter().enumerate().filter(|(_, question)| !question.is_empty()) {
         call.want(owner, Work::Query(question.clone())).await;
@@ -54,7 +59,7 @@ pub async fn query(core: Rc<Core>, request: Request<Incoming>) -> Result<ApiResp
     }
 
     let gathered = gather(&questions, &answers);
-    Ok(encoded(body_of(gathered, &mut answers), coding))
+    Ok(encoded(body_of(gathered, &mut answers).holding(lease), coding))
 }
 
 /// 200 with JSON, in this coding if that is worth the while.

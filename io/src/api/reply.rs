@@ -2,13 +2,16 @@
 
 use bytes::Bytes;
 use engine::query::request::push_json_string;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Method, Response, StatusCode};
 
 use super::ApiResponse;
 use super::body::ApiBody;
 use crate::access::Unauthorized;
+use crate::access::browsers::Stranger;
 
+/// Seconds after which a client may try again what cannot be done now.
+pub(super) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// 200 without a body.
@@ -95,7 +98,20 @@ pub fn error_in(form: Form, status: StatusCode, message: &str) -> ApiResponse {
     text.extend_from_slice(b"}\n");
     let mut response = json(ApiBody::full(Bytes::from(text)));
     *response.status_mut() = status;
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    }
     response
+}
+
+/// 400 or 403 for whom the daemon does not speak to.
+#[must_use]
+pub fn stranger(why: &Stranger) -> ApiResponse {
+    let status = match why {
+        Stranger::NoHost => StatusCode::BAD_REQUEST,
+        Stranger::Host(_) | Stranger::Page(_) => StatusCode::FORBIDDEN,
+    };
+    error(status, &why.to_string())
 }
 
 /// 401, with what is needed; `takes_basic`: clients that wait for a challenge before they send a password must get one.

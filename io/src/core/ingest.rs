@@ -53,6 +53,12 @@ impl Ingest {
         Self::of_dialect(core, cluster_default, bad_line, Dialect::default())
     }
 
+    /// The core it is stored from.
+    #[must_use]
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// A stream at its beginning, of a client that speaks this dialect.
     #[must_use]
     pub fn of_dialect(core: &Rc<Core>, cluster_default: &str, bad_line: BadLine, dialect: Dialect) -> Self {

@@ -109,7 +109,7 @@ impl Pumps<'_> {
 
 impl Cores for Pumps<'_> {
     async fn held_bytes(&self) -> u64 {
-        self.sum(|| Work::Held).await
+        self.sum(|| Work::Held).await + self.core.held.taken()
     }
 
     /// What is out of retention: all of it that retention has not freed was spared, or is to be freed next.

@@ -6,6 +6,7 @@
 pub mod calls;
 pub mod checkpoint;
 pub mod event;
+pub mod held;
 pub mod ingest;
 pub mod job;
 pub mod journal;
@@ -28,6 +29,7 @@ use engine::sync::countdown::Countdown;
 
 use self::calls::Calls;
 use self::event::CallId;
+use self::held::Held;
 use self::mesh::{CoreEnds, Outgoing};
 use crate::listen::newcomer::Newcomers;
 use crate::metrics::core_metrics::Sources;
@@ -63,8 +65,23 @@ pub struct Core {
     pub(crate) counters: Counters,
     /// Who else is asked for metrics.
     pub(crate) sources: Sources,
+    /// What bodies and answers hold, on all cores.
+    pub(crate) held: Held,
     /// Connections that other cores sent here.
     pub(crate) newcomers: Newcomers,
+}
+
+/// What the configuration says of queries, series and memory.
+#[derive(Debug)]
+pub struct CoreBounds {
+    /// Most values a query may answer.
+    pub query_values_max: u64,
+    /// Whether every result of a query covers all of the range asked for.
+    pub full_range: bool,
+    /// How many series there may be; 0 = as many as come.
+    pub series_max: usize,
+    /// What bodies and answers may hold, on all cores.
+    pub held: Held,
 }
 
 /// One limiter for each kind of warning that input can cause.
@@ -85,10 +102,9 @@ impl Core {
         metrics: Arc<Metrics>,
         directory: Arc<Directory>,
         seed: u64,
-        query_values_max: u64,
-        full_range: bool,
-        series_max: usize,
+        bounds: CoreBounds,
     ) -> (Rc<Self>, mesh::Incoming) {
+        let CoreBounds { query_values_max, full_range, series_max, held } = bounds;
         let index = ends.index;
         let cores = ends.cores();
         let (outgoing, incoming) = ends.split();
@@ -115,6 +131,7 @@ impl Core {
             series_max,
             counters: Counters::default(),
             sources: Sources::default(),
+            held,
             newcomers: Newcomers::default(),
         };
         (Rc::new(core), incoming)

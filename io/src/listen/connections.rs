@@ -20,6 +20,7 @@ use std::{
 
 use futures_lite::FutureExt;
 
+use super::deadline::StopDeadline;
 use crate::runtime::{Activity, StopFlag, Stream, next_tick, now_ms, sleep, spawn};
 use crate::telemetry::{RateLimit, WARN_INTERVAL};
 
@@ -36,6 +37,8 @@ pub struct ConnectionLimits {
     /// No byte in either direction for this long, with the peer to move: the connection is closed.
     pub idle_timeout: Duration,
     /// The same once the stop flag is up.
+    pub stop_idle_timeout: Duration,
+    /// From then until every connection is closed, whatever it does.
     pub stop_timeout: Duration,
 }
 
@@ -54,6 +57,7 @@ pub struct ConnectionTable {
     limits: ConnectionLimits,
     connections_max: Cell<usize>,
     stop: StopFlag,
+    deadline: Rc<StopDeadline>,
     open: RefCell<BTreeMap<u64, Rc<Connection>>>,
     next_id: Cell<u64>,
     refused: Cell<u64>,
@@ -61,6 +65,8 @@ pub struct ConnectionTable {
     slow_heads: Cell<u64>,
     slow_bodies: Cell<u64>,
     oversized_heads: Cell<u64>,
+    /// Those cut off by a stop.
+    cut_off: Cell<u64>,
     /// The daemon stops and the last connection is gone.
     closed: Cell<bool>,
     warn_rate: RateLimit,
@@ -88,6 +94,8 @@ pub enum Stall {
     SlowHead,
     /// The body of a request came slower than `main.min-body-rate`.
     SlowBody,
+    /// It was not over when a stop had taken `main.stop-timeout`.
+    Stop,
 }
 
 /// Bounds what a trickling client can do, which is never idle: the time from the first to the last byte of a request's
@@ -121,6 +129,7 @@ impl ConnectionTable {
     pub fn start(limits: ConnectionLimits, stop: StopFlag) -> Rc<Self> {
         let table = Rc::new(Self {
             connections_max: Cell::new(limits.connections_max),
+            deadline: Rc::new(StopDeadline::new(stop.clone(), limits.stop_timeout)),
             limits,
             stop: stop.clone(),
             open: RefCell::default(),
@@ -130,6 +139,7 @@ impl ConnectionTable {
             slow_heads: Cell::new(0),
             slow_bodies: Cell::new(0),
             oversized_heads: Cell::new(0),
+            cut_off: Cell::new(0),
             closed: Cell::new(false),
             warn_rate: RateLimit::new(WARN_INTERVAL),
         });
@@ -179,6 +189,12 @@ impl ConnectionTable {
         self.open() > self.connections_max.get()
     }
 
+    /// When a stop cuts off what is left.
+    #[must_use]
+    pub fn deadline(&self) -> Rc<StopDeadline> {
+        Rc::clone(&self.deadline)
+    }
+
     /// Connections open now.
     #[must_use]
     pub fn open(&self) -> usize {
@@ -215,6 +231,12 @@ impl ConnectionTable {
         self.oversized_heads.get()
     }
 
+    /// Connections that a stop cut off.
+    #[must_use]
+    pub fn cut_off(&self) -> u64 {
+        self.cut_off.get()
+    }
+
     /// Resolves when no connection is open (looks at every tick). From then on none is taken in: the listener may
     /// see the stop flag a moment later than whoever waits here.
     pub async fn drained(&self) {
@@ -228,15 +250,17 @@ impl ConnectionTable {
     fn sweep(&self) {
         let now = now_ms();
         let stopping = self.stop.is_set();
+        let is_deadline_over = self.deadline.is_over();
         // Collected first: a signal wakes the connection's task, and nothing may run while the table is borrowed.
         let connections: Vec<_> = self.open.borrow().values().cloned().collect();
         for connection in connections {
             let mut timeout_ms = connection.idle_timeout_ms.get();
             if stopping {
-                timeout_ms = timeout_ms.min(milliseconds(self.limits.stop_timeout));
+                timeout_ms = timeout_ms.min(milliseconds(self.limits.stop_idle_timeout));
                 connection.send(CloseSignal::Finish);
             }
-            if let Some(stall) = connection.stall(now, timeout_ms) {
+            let stall = is_deadline_over.then_some(Stall::Stop);
+            if let Some(stall) = stall.or_else(|| connection.stall(now, timeout_ms)) {
                 connection.stalled.set(Some(stall));
                 if connection.send(CloseSignal::Now) {
                     self.count(stall, connection.peer, now);
@@ -254,6 +278,9 @@ impl ConnectionTable {
             Stall::SlowHead => (&self.slow_heads, "the head of its request took too long"),
             Stall::SlowBody => {
                 (&self.slow_bodies, "the body of its request was slower than main.min-body-rate")
+            }
+            Stall::Stop => {
+                (&self.cut_off, "it was not over after main.stop-timeout, and what came was not acknowledged")
             }
         };
         counter.set(counter.get() + 1);

@@ -82,10 +82,13 @@ pub async fn serve<T: Transport, S: Service>(
     let activity = stream.activity().clone();
     // Whether the last request may have left input unread: it had a body, or its head was not understood.
     let unread = Rc::new(Cell::new(false));
+    // Whether a request is being worked on, and nothing of its answer is on its way.
+    let unanswered = Rc::new(Cell::new(false));
 
     let answer = {
         let asking = activity.clone();
         let (connection, unread, limits) = (connection.clone(), unread.clone(), limits.clone());
+        let unanswered = unanswered.clone();
         service_fn(move |mut request: Request<Incoming>| {
             connection.head_complete();
             if let Some(uri) = cleaned_uri(request.uri()) {
@@ -99,8 +102,11 @@ pub async fn serve<T: Transport, S: Service>(
             let header_timeout = limits.header_timeout;
             let call = service.clone().call(request);
             let (connection, activity) = (connection.clone(), asking.clone());
+            let unanswered = unanswered.clone();
+            unanswered.set(true);
             Box::pin(async move {
                 let response = call.await;
+                unanswered.set(false);
                 connection.head_awaited(header_timeout);
                 // Who is told something asks; who writes is answered without a body, and not waited for.
                 if !response.body().is_end_stream() {
@@ -133,11 +139,21 @@ pub async fn serve<T: Transport, S: Service>(
     })
     .await;
     let Some(result) = ended else {
-        // Dropping hyper's state closes the socket. Whose body was too slow is told so first, unless an earlier answer is
+        // Dropping hyper's state closes the socket. Whose request is given up is told so first, unless an earlier answer is
         // still on its way: hyper keeps what the socket has not taken.
-        if connection.stalled() == Some(Stall::SlowBody) && !activity.write_waits() {
+        let last_words = match connection.stalled() {
+            Some(Stall::SlowBody) => {
+                last_words("408 Request Timeout", "the body came slower than main.min-body-rate asks for")
+            }
+            Some(Stall::Stop) => last_words(
+                "503 Service Unavailable",
+                "the daemon stops, and the request was not over in time: send it again",
+            ),
+            _ => return,
+        };
+        if unanswered.get() && !activity.write_waits() {
             let mut stream = http.into_parts().io;
-            if stream.write_all(body_too_slow().as_bytes()).await.is_ok() {
+            if stream.write_all(last_words.as_bytes()).await.is_ok() {
                 linger(stream, LINGER_STOPPING_MAX).await;
             }
         }
@@ -167,12 +183,13 @@ pub async fn serve<T: Transport, S: Service>(
     }
 }
 
-/// 408.
-fn body_too_slow() -> String {
-    const BODY: &str = "{\"status\":\"Request Timeout\",\"error\":\"the body came slower than main.min-body-rate asks for\"}\n";
+/// An answer to a request that is given up, the last on its connection.
+fn last_words(status: &str, error: &str) -> String {
+    let title = &status[4..];
+    let body = format!("{{\"status\":\"{title}\",\"error\":\"{error}\"}}\n");
     format!(
-        "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{BODY}",
-        BODY.len()
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
     )
 }
 

@@ -1,6 +1,7 @@
 //! Listeners: from accepted connections to requests and streams of lines.
 
 pub mod connections;
+pub mod deadline;
 pub mod http;
 pub mod nats;
 pub mod newcomer;

@@ -22,11 +22,11 @@ mod link;
 mod pull;
 mod receive;
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use std::{io, process};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -39,7 +39,7 @@ use self::feed::{Feed, Outcome};
 use self::link::Link;
 use crate::metrics::daemon::Source;
 use crate::settings::{Settings, Subscription};
-use crate::telemetry::critical;
+use crate::telemetry::{self, critical};
 
 /// What a message costs beside its payload: subjects, headers, places in queues.
 const MESSAGE_OVERHEAD_BYTES: usize = 1024;
@@ -105,7 +105,7 @@ impl Bridge {
             let run = AssertUnwindSafe(|| runtime.block_on(self.run(stopped)));
             if catch_unwind(run).is_err() {
                 critical!("the NATS bridge panicked, aborting");
-                process::abort();
+                telemetry::abort();
             }
         };
         let thread = thread::Builder::new().name("nats".to_owned()).spawn(main)?;
@@ -117,7 +117,11 @@ impl Bridge {
         // Only a broken promise of the client ends a session before the stop; it begins again.
         let mut acknowledgements = None;
         while !*stopped.borrow() {
-            let client = match broker.connect(&link).await {
+            let connected = tokio::select! {
+                connected = broker.connect(&link) => connected,
+                () = stop_asked(&mut stopped) => break,
+            };
+            let client = match connected {
                 Ok(client) => client,
                 Err(error) => {
                     tracing::error!("NATS: {error}; trying again");

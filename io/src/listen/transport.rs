@@ -37,11 +37,11 @@ pub trait Transport: hyper::rt::Read + hyper::rt::Write + Unpin + 'static {
     /// The connection is already gone.
     fn shutdown_write(&mut self) -> impl Future<Output = io::Result<()>>;
 
-    /// Makes the end of this connection a reset instead of an orderly close.
+    /// Whether the end of this connection is a reset, whatever ends it, the death of the process included, or an orderly close.
     ///
     /// # Errors
     /// The connection is already gone.
-    fn reset_on_close(&self) -> io::Result<()>;
+    fn set_reset_on_close(&self, is_reset: bool) -> io::Result<()>;
 }
 
 impl Transport for Stream {
@@ -65,7 +65,7 @@ impl Transport for Stream {
         Self::shutdown_write(self).await
     }
 
-    fn reset_on_close(&self) -> io::Result<()> {
-        Self::reset_on_close(self)
+    fn set_reset_on_close(&self, is_reset: bool) -> io::Result<()> {
+        Self::set_reset_on_close(self, is_reset)
     }
 }

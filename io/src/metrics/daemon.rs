@@ -6,8 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::process;
 use super::text::{Kind, Text};
+use crate::core::held::Held;
 use crate::recover::Loading;
 use crate::settings::Settings;
+use crate::telemetry::output::lines_dropped;
 
 /// A part of the daemon with metrics of its own, such as a bridge to a broker.
 pub trait Source: fmt::Debug + Send + Sync {
@@ -25,6 +27,8 @@ pub struct DaemonMetrics {
     /// Recovery.
     pub(crate) loading: Arc<Loading>,
     sources: Vec<Arc<dyn Source>>,
+    /// What bodies and answers hold, on all cores.
+    pub(crate) held: Held,
 }
 
 impl DaemonMetrics {
@@ -44,6 +48,7 @@ impl DaemonMetrics {
             memory_cap_bytes: settings.metric_store.memory_cap_bytes,
             loading,
             sources,
+            held: Held::new(settings.main.held_bytes_max),
         }
     }
 
@@ -58,7 +63,7 @@ impl DaemonMetrics {
     pub fn write(&self, text: &mut Text) {
         text.family("cc_metric_store_build_info", Kind::Gauge, "Always 1; what is running.")
             .value(&[("version", env!("CARGO_PKG_VERSION"))], 1);
-        let gauges: [(&'static str, &'static str, u64); 5] = [
+        let gauges: [(&'static str, &'static str, u64); 7] = [
             ("cc_metric_store_ready", "1 once recovery is over.", u64::from(self.loading.is_over())),
             ("cc_metric_store_cores", "Pinned executors.", self.cores as u64),
             (
@@ -71,6 +76,12 @@ impl DaemonMetrics {
                 "metric-store.memory-cap; 0: no cap.",
                 self.memory_cap_bytes,
             ),
+            (
+                "cc_metric_store_held_bytes",
+                "Memory that bodies and answers of calls hold.",
+                self.held.taken(),
+            ),
+            ("cc_metric_store_held_limit_bytes", "main.max-held-bytes.", self.held.max()),
             (
                 "cc_metric_store_recovered_samples",
                 "Samples that recovery has loaded at this start.",
@@ -91,6 +102,12 @@ impl DaemonMetrics {
             Kind::Gauge,
             "How long recovery took at this start, or has taken so far.",
             self.loading.took().as_secs_f64(),
+        );
+        text.single(
+            "cc_metric_store_log_lines_dropped_total",
+            Kind::Counter,
+            "Lines of the log that stderr did not take in time.",
+            lines_dropped(),
         );
         process::write(text, self.started_seconds);
         self.sources.iter().for_each(|source| source.write(text));

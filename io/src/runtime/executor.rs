@@ -16,6 +16,7 @@ use futures_lite::FutureExt;
 use glommio::{ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement, PoolPlacement};
 
 use super::{ticker, turn};
+use crate::telemetry;
 
 /// glommio trap: the default of 10 MiB is registered with each of the executor's three rings and counts three times
 /// against RLIMIT_MEMLOCK. This is the smallest size it takes; larger I/O buffers come from the heap.
@@ -144,7 +145,7 @@ pub fn spawn(name: &'static str, future: impl Future<Output = ()> + 'static) {
         if let Err(panic) = AssertUnwindSafe(future).catch_unwind().await {
             let text = panic_text(&*panic);
             tracing::error!("task {name} panicked, aborting: {text}");
-            std::process::abort();
+            telemetry::abort();
         }
     })
     .detach();

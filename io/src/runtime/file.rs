@@ -25,8 +25,8 @@ use futures_lite::FutureExt;
 use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 
 pub use blocking::{
-    create_directory, entries, read_dir, read_dir_with_ages, remove, remove_directory, rename, run_aside,
-    sync_directory, write_file,
+    DIRECTORY_MODE, FILE_MODE, create_directory, entries, read_dir, read_dir_with_ages, remove,
+    remove_directory, rename, run_aside, sync_directory, write_file,
 };
 pub use output::{OutputFile, read_file};
 

@@ -23,8 +23,8 @@ pub use activity::Activity;
 pub use affinity::{cores_default, usable_cpus};
 pub use executor::{CoreDied, CoreThread, sleep, spawn, start_core, yield_if_needed};
 pub use file::{
-    OutputFile, SegmentFile, create_directory, entries, read_dir, read_dir_with_ages, read_file, remove,
-    remove_directory, rename, run_aside, sync_directory, write_file,
+    DIRECTORY_MODE, FILE_MODE, OutputFile, SegmentFile, create_directory, entries, read_dir,
+    read_dir_with_ages, read_file, remove, remove_directory, rename, run_aside, sync_directory, write_file,
 };
 pub use listener::{AcceptLoop, Listener};
 pub use probe::{ProbeError, probe};

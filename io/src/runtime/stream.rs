@@ -129,12 +129,12 @@ impl Stream {
         Ok(())
     }
 
-    /// Makes the end of this stream a reset instead of an orderly close.
+    /// Whether the end of this stream is a reset, whatever ends it, the death of the process included, or an orderly close.
     ///
     /// # Errors
     /// The connection is already gone.
-    pub fn reset_on_close(&self) -> io::Result<()> {
-        socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))
+    pub fn set_reset_on_close(&self, is_reset: bool) -> io::Result<()> {
+        socket2::SockRef::from(&self.socket).set_linger(is_reset.then_some(Duration::ZERO))
     }
 
     /// Closes the sending side: the peer reads the end of the stream after everything written.

@@ -36,6 +36,11 @@ pub const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(120);
 /// Idle connections are swept once a second.
 pub const IDLE_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
+/// `main.stop-timeout` when absent: a third of what systemd gives a service by default.
+pub const STOP_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Requests under way have at least this long to end.
+pub const STOP_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+
 /// `main.max-connections` when absent.
 pub const CONNECTIONS_DEFAULT: u32 = 10_000;
 /// Most connections that can be configured; the kernel's default ceiling of file descriptors.
@@ -47,6 +52,18 @@ pub const HEADER_BYTES_DEFAULT: u32 = 64 * 1024;
 pub const HEADER_BYTES_MIN: u32 = 8 * 1024;
 /// Headers beyond this would be an attack on memory.
 pub const HEADER_BYTES_MAX: u32 = 16 * 1024 * 1024;
+
+/// Largest body of a query, free or health check: some hundred thousand queries.
+pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// `main.max-held-bytes` when absent.
+pub const HELD_BYTES_DEFAULT: u64 = 512 * 1024 * 1024;
+/// Less would not hold the largest body, with what is left to small ones.
+pub const HELD_BYTES_MIN: u64 = 128 * 1024 * 1024;
+/// More than any machine has.
+pub const HELD_BYTES_MAX: u64 = 1 << 50;
+
+/// Most names in `main.allowed-hosts`.
+pub const ALLOWED_HOSTS_MAX: usize = 256;
 
 /// Fastest body that `main.min-body-rate` may ask for: 1 GB/s; more would refuse everybody.
 pub const BODY_RATE_MAX: u32 = 1_000_000_000;
@@ -71,6 +88,8 @@ pub const NATS_HELD_BYTES_MAX: u32 = 2 * 1024 * 1024 * 1024;
 
 const _: () =
     assert!(NATS_HELD_BYTES_MIN <= NATS_HELD_BYTES_DEFAULT && NATS_HELD_BYTES_DEFAULT <= NATS_HELD_BYTES_MAX);
+const _: () =
+    assert!(HELD_BYTES_MIN / 4 * 3 >= BODY_BYTES_MAX as u64 && HELD_BYTES_MIN <= HELD_BYTES_DEFAULT);
 const _: () = assert!(CONNECTIONS_DEFAULT <= CONNECTIONS_MAX);
 const _: () = assert!(HEADER_BYTES_MIN <= HEADER_BYTES_DEFAULT && HEADER_BYTES_DEFAULT <= HEADER_BYTES_MAX);
 const _: () = assert!(CHECKPOINT_INTERVAL_DEFAULT.as_secs() >= INTERVAL_MIN.as_secs());

@@ -56,8 +56,11 @@ fn main(main: &Main) -> Value {
         "tcp-addr": main.tcp_addr,
         "tcp-cluster": main.tcp_cluster,
         "idle-timeout": duration(main.idle_timeout),
+        "stop-timeout": duration(main.stop_timeout),
         "max-connections": main.connections_max,
         "max-header-bytes": main.header_bytes_max,
+        "max-held-bytes": main.held_bytes_max,
+        "allowed-hosts": main.allowed_hosts,
         "min-body-rate": main.body_bytes_per_second_min,
         "influx-fields": main.influx_fields,
         "remote-write": {

@@ -30,8 +30,11 @@ const KEYS: &[&str] = &[
     "tcp-cluster",
     "query-limit",
     "idle-timeout",
+    "stop-timeout",
     "max-connections",
     "max-header-bytes",
+    "max-held-bytes",
+    "allowed-hosts",
     "min-body-rate",
     "influx-fields",
     "remote-write",
@@ -68,10 +71,16 @@ pub struct Main {
     pub tcp_cluster: Option<String>,
     /// Connections without traffic for this long are closed. Not known to the reference.
     pub idle_timeout: Duration,
+    /// How long a stop waits for connections, queries and the broker. Not known to the reference.
+    pub stop_timeout: Duration,
     /// Most connections open at once, over all cores. Not known to the reference.
     pub connections_max: u32,
     /// Longest request head; within what the HTTP library can do. Not known to the reference.
     pub header_bytes_max: u32,
+    /// Memory that bodies and answers of all calls may hold at once. Not known to the reference.
+    pub held_bytes_max: u64,
+    /// Names, beside those of this machine, under which browsers may call. Not known to the reference.
+    pub allowed_hosts: Vec<String>,
     /// Slowest body of a request, in bytes per second over every span of the idle timeout; 0: no bound. Not known to the
     /// reference.
     pub body_bytes_per_second_min: u32,
@@ -102,8 +111,11 @@ impl Main {
             tcp_addr: None,
             tcp_cluster: None,
             idle_timeout: bounds::IDLE_TIMEOUT_DEFAULT,
+            stop_timeout: bounds::STOP_TIMEOUT_DEFAULT,
             connections_max: bounds::CONNECTIONS_DEFAULT,
             header_bytes_max: bounds::HEADER_BYTES_DEFAULT,
+            held_bytes_max: bounds::HELD_BYTES_DEFAULT,
+            allowed_hosts: Vec::new(),
             body_bytes_per_second_min: 0,
             influx_fields: false,
             remote_write: RemoteWriteOptions::default(),
@@ -143,10 +155,18 @@ impl Main {
         if let Some(timeout) = object.duration("idle-timeout", bounds::IDLE_TIMEOUT_MIN) {
             main.idle_timeout = timeout;
         }
+        if let Some(timeout) = object.duration("stop-timeout", bounds::STOP_TIMEOUT_MIN) {
+            main.stop_timeout = timeout;
+        }
         main.connections_max =
             within(&object, "max-connections", 1, bounds::CONNECTIONS_MAX, main.connections_max);
         let (min, max) = (bounds::HEADER_BYTES_MIN, bounds::HEADER_BYTES_MAX);
         main.header_bytes_max = within(&object, "max-header-bytes", min, max, main.header_bytes_max);
+        let (min, max) = (bounds::HELD_BYTES_MIN, bounds::HELD_BYTES_MAX);
+        if let Some(bytes) = object.integer_within("max-held-bytes", min, max, " bytes") {
+            main.held_bytes_max = bytes;
+        }
+        main.allowed_hosts = read_hosts(&object);
         main.body_bytes_per_second_min = within(&object, "min-body-rate", 0, bounds::BODY_RATE_MAX, 0);
         main.influx_fields = object.boolean("influx-fields").unwrap_or(false);
         main.remote_write = RemoteWriteOptions::read(&object);
@@ -164,6 +184,43 @@ fn read_key(object: &Object<'_>) -> Option<JwtKey> {
         object.findings().problem(Problem::OutOfRange { path: object.path_of(KEY), expected, found });
     })
     .ok()
+}
+
+/// Names, each with at most one star, at its beginning.
+fn read_hosts(object: &Object<'_>) -> Vec<String> {
+    const KEY: &str = "allowed-hosts";
+    let Some(list) = object.list(KEY) else { return Vec::new() };
+    let expected = || {
+        let max = bounds::ALLOWED_HOSTS_MAX;
+        format!(
+            "at most {max} names of hosts without port, as in [\"metrics.example.org\", \"*.example.org\"]"
+        )
+    };
+    let problem = |found: String| {
+        object.findings().problem(Problem::OutOfRange {
+            path: object.path_of(KEY),
+            expected: expected(),
+            found,
+        });
+    };
+    if list.len() > bounds::ALLOWED_HOSTS_MAX {
+        problem(format!("{} names", list.len()));
+        return Vec::new();
+    }
+    let is_name = |name: &str| {
+        let rest = name.strip_prefix('*').unwrap_or(name);
+        let is_star = name.starts_with('*') && (rest.is_empty() || rest.starts_with('.') && rest.len() > 1);
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        (is_star || rest == name && !name.is_empty()) && rest.bytes().all(is_plain)
+    };
+    let mut hosts = Vec::new();
+    for value in list {
+        match value.as_str().filter(|name| is_name(name)) {
+            Some(name) => hosts.push(name.to_owned()),
+            None => problem(value.to_string().chars().take(bounds::QUOTE_CHARS_MAX).collect()),
+        }
+    }
+    hosts
 }
 
 fn within(object: &Object<'_>, key: &str, min: u32, max: u32, default: u32) -> u32 {

@@ -27,7 +27,10 @@ async function call(path, body, signal) {
   const headers = token() ? { Authorization: `Bearer ${token()}` } : {};
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const options = { headers, cache: "no-store", signal: signal ? AbortSignal.any([signal, timeout]) : timeout };
-  if (body) Object.assign(options, { method: "POST", body: JSON.stringify(body) });
+  if (body) {
+    headers["Content-Type"] = "application/json";
+    Object.assign(options, { method: "POST", body: JSON.stringify(body) });
+  }
   let response;
   try {
     response = await fetch(path, options);

@@ -80,6 +80,7 @@ fn noticed_by(fault: Fault) -> &'static [&'static str] {
         Fault::DoorbellAwakeStores => &[NOT_MISSED],
         Fault::DoorbellSleepAcquireOnly | Fault::DoorbellRingReleaseOnly => &[LEFT_BEHIND],
         Fault::BudgetTorn => &["budget::no_more_is_taken_than_there_is"],
+        Fault::ByteBudgetTorn => &["budget::no_more_bytes_are_held_than_there_are"],
         Fault::CountdownArriveAcquireOnly => &[ONE_IS_LAST, OVER, STOP],
         Fault::CountdownArriveReleaseOnly | Fault::CountdownTorn => &[ONE_IS_LAST],
         Fault::CountdownReadRelaxed => &[OVER, STOP],

@@ -1,11 +1,16 @@
 //! Files that appear whole, durably, and never in place of another.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use engine::checkpoint::file_name::TEMPORARY_SUFFIX;
+
+/// As the daemon makes its files and directories.
+const FILE_MODE: u32 = 0o640;
+const DIRECTORY_MODE: u32 = 0o750;
 
 /// Creates a directory and those above it, durably; one that exists is no error.
 ///
@@ -13,7 +18,7 @@ use engine::checkpoint::file_name::TEMPORARY_SUFFIX;
 /// Those of the file system.
 pub fn create_directory(directory: &Path) -> io::Result<()> {
     let missing: Vec<_> = directory.ancestors().take_while(|path| !path.exists()).collect();
-    fs::create_dir_all(directory)?;
+    DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory)?;
     for path in missing {
         sync(parent(path))?;
     }
@@ -40,7 +45,8 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // What an interrupted export left under this name is read by nobody.
-    let mut file = File::create(path)?;
+    let mut options = File::options();
+    let mut file = options.write(true).create(true).truncate(true).mode(FILE_MODE).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

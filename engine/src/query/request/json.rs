@@ -8,6 +8,8 @@ mod string;
 
 use std::borrow::Cow;
 
+use crate::limits::REQUEST_ELEMENTS_MAX;
+
 /// Deepest nesting of arrays and objects, the bound of Go's decoder.
 const DEPTH_MAX: usize = 10_000;
 /// How much of an unknown field's name an error quotes.
@@ -40,6 +42,14 @@ pub enum RequestError {
         /// Where it became too deep.
         offset: usize,
     },
+    /// Each element takes a multiple of its bytes in the body.
+    #[error(
+        "byte {offset} of the body: its lists have more than {REQUEST_ELEMENTS_MAX} elements, ask for less at once"
+    )]
+    TooMany {
+        /// Where there were too many.
+        offset: usize,
+    },
     /// A field that the call does not have.
     #[error("unknown field {field:?}")]
     UnknownField {
@@ -65,11 +75,13 @@ pub(super) struct Items {
 pub(super) struct Reader<'a> {
     body: &'a [u8],
     at: usize,
+    /// Elements that its lists may still have, all together.
+    elements_left: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(body: &'a [u8]) -> Self {
-        Self { body, at: 0 }
+        Self { body, at: 0, elements_left: REQUEST_ELEMENTS_MAX }
     }
 
     /// Opens an object, to be read with [`Self::next_key`]; `null` has no fields.
@@ -108,6 +120,8 @@ impl<'a> Reader<'a> {
         let mut items = Items { close: b']', any_read: false };
         let mut list = Vec::new();
         while self.next_item(&mut items)? {
+            self.elements_left =
+                self.elements_left.checked_sub(1).ok_or(RequestError::TooMany { offset: self.at })?;
             list.push(read(self)?);
         }
         Ok(Some(list))

@@ -269,3 +269,17 @@ proptest! {
         prop_assert!(QueryRequest::parse(&body[..body.len() - cut]).is_err());
     }
 }
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn lists_are_bounded_all_together() {
+    let ids = "\"\",".repeat(crate::limits::REQUEST_ELEMENTS_MAX / 2);
+    let body = |lists: usize| {
+        let list = format!("{{\"type-ids\":[{}\"\"]}}", ids);
+        format!("{{\"queries\":[{}]}}", vec![list; lists].join(",")).into_bytes()
+    };
+    assert!(QueryRequest::parse(&body(1)).is_ok());
+    let error = QueryRequest::parse(&body(2)).unwrap_err();
+    assert!(matches!(error, RequestError::TooMany { .. }), "{error}");
+    assert!(error.to_string().contains("4000000 elements"), "{error}");
+}

@@ -7,10 +7,13 @@ use std::{error::Error, fmt};
 
 use hyper::header::HeaderValue;
 
-use super::{Coding, PIECE_BYTES_MAX, gzip::GzipDecoder, zstandard::ZstdDecoder};
+use super::{Coding, PIECE_BYTES_MAX, ZSTD_WINDOW_LOG_MAX, gzip::GzipDecoder, zstandard::ZstdDecoder};
 
 /// How much of an unknown `Content-Encoding` its error quotes (SPEC section 2).
 const QUOTE_BYTES_MAX: usize = 64;
+
+/// What a gzip decoder holds: a window of 32 KiB, and tables.
+const GZIP_BYTES: usize = 64 * 1024;
 
 /// A `Content-Encoding` that is not read here: to be answered with 415.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,6 +160,32 @@ impl BodyDecoder {
     #[must_use]
     pub fn is_identity(&self) -> bool {
         matches!(self, Self::Identity)
+    }
+
+    /// Memory it holds now.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        match self {
+            Self::Identity => 0,
+            Self::Compressed(compressed) => {
+                let stream = match &compressed.stream {
+                    Stream::Gzip(_) => GZIP_BYTES,
+                    Stream::Zstd(zstd) => zstd.memory_bytes(),
+                };
+                (stream + PIECE_BYTES_MAX) as u64
+            }
+        }
+    }
+
+    /// Memory it holds at most.
+    #[must_use]
+    pub fn memory_bytes_max(&self) -> u64 {
+        match self {
+            Self::Compressed(compressed) if matches!(compressed.stream, Stream::Zstd(_)) => {
+                (2 << ZSTD_WINDOW_LOG_MAX) as u64
+            }
+            _ => self.memory_bytes(),
+        }
     }
 
     /// Takes the next chunk of the body; its pieces are to be taken out, up to the `None`, before the next chunk is fed.

@@ -2,9 +2,9 @@
 //!
 //! Before and after it: [`decode`](super::decode), which cuts input and output into bounded parts.
 
-use std::{fmt, io};
+use std::fmt;
 
-use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
+use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 
 use super::{ZSTD_WINDOW_LOG_MAX, decode::Fault};
 
@@ -13,7 +13,7 @@ const WINDOW_ERROR_TEXT: &str = "Frame requires too much memory for decoding";
 
 /// Decodes a sequence of zstd frames, skippable ones included.
 pub(super) struct ZstdDecoder {
-    frames: Decoder<'static>,
+    frames: DCtx<'static>,
     /// The last byte read was the last one of a frame.
     at_frame_end: bool,
     /// The output was filled the last time: there may be more of it without more input.
@@ -22,7 +22,7 @@ pub(super) struct ZstdDecoder {
 
 impl ZstdDecoder {
     pub(super) fn new() -> Self {
-        let mut frames = Decoder::new().expect("an empty dictionary is valid");
+        let mut frames = DCtx::create();
         frames
             .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))
             .expect("the limit is one that zstd knows");
@@ -32,6 +32,11 @@ impl ZstdDecoder {
     /// Whether the input may end here.
     pub(super) fn is_complete(&self) -> bool {
         self.at_frame_end
+    }
+
+    /// Memory it holds, its window included.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.frames.sizeof()
     }
 
     /// Decodes from the front of `input` into `out`, until the one is empty or the other full. `written` counts the
@@ -46,7 +51,7 @@ impl ZstdDecoder {
         while *written < out.len() && (self.more_output || !input.is_empty()) {
             let mut source = InBuffer::around(input);
             let mut target = OutBuffer::around(&mut out[*written..]);
-            let hint = self.frames.run(&mut source, &mut target).map_err(|error| fault(&error))?;
+            let hint = self.frames.decompress_stream(&mut target, &mut source).map_err(fault)?;
             let (consumed, produced) = (source.pos(), target.pos());
             *input = &input[consumed..];
             *written += produced;
@@ -59,8 +64,8 @@ impl ZstdDecoder {
     }
 }
 
-fn fault(error: &io::Error) -> Fault {
-    let words = error.to_string();
+fn fault(code: usize) -> Fault {
+    let words = get_error_name(code);
     if words == WINDOW_ERROR_TEXT { Fault::ZstdWindow } else { Fault::Zstd(words.into()) }
 }
 

@@ -21,12 +21,14 @@ use hyper::header::CONTENT_ENCODING;
 use hyper::{Request, StatusCode};
 
 use super::encoding::{self, BodyDecoder};
-use super::request::{BODY_BYTES_MAX, cluster_parameter, parameter};
-use super::write::{broken_body, read_lines};
+use super::request::{cluster_parameter, parameter};
+use super::write::{ROOM_TIMEOUT, broken_body, lease_decoder, read_lines};
 use super::{ApiResponse, Refusal, reply};
+use crate::core::held::Lease;
 use crate::core::ingest::Ingest;
 use crate::core::{Core, clock_seconds};
 use crate::runtime::reactor_turn;
+use crate::settings::bounds::BODY_BYTES_MAX;
 
 /// Bytes that are looked at without letting others have their turn.
 const TURN_BYTES: usize = 128 * 1024;
@@ -58,20 +60,20 @@ pub struct InfluxOptions {
 /// encoding; 503 while the log does not work.
 pub async fn write(
     core: Rc<Core>,
-    mut request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     version: Version,
     options: InfluxOptions,
 ) -> Result<ApiResponse, Refusal> {
     let cluster = match version {
-        Version::One | Version::Three => cluster_parameter(&request, "db")?,
+        Version::One | Version::Three => cluster_parameter(request, "db")?,
         Version::Two => {
-            let bucket = cluster_parameter(&request, "bucket")?;
+            let bucket = cluster_parameter(request, "bucket")?;
             // Buckets of databases of 1.x are called <database>/<retention policy>.
             bucket.split('/').next().unwrap_or_default().to_owned()
         }
     };
-    let time_unit = time_unit(&request, version)?;
-    let accepts_partial = parameter(&request, "accept_partial").is_none_or(|value| &*value != "false");
+    let time_unit = time_unit(request, version)?;
+    let accepts_partial = parameter(request, "accept_partial").is_none_or(|value| &*value != "false");
     let mut decoder = encoding::decoder(request.headers().get_all(CONTENT_ENCODING)).map_err(|error| {
         Refusal { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message: error.to_string() }
     })?;
@@ -79,7 +81,7 @@ pub async fn write(
     let dialect = Dialect { time_unit, field_metrics, retention_seconds: Some(retention_seconds) };
     let mut ingest = Ingest::of_dialect(&core, &cluster, BadLine::Skip, dialect);
     let result = if version == Version::Three && !accepts_partial {
-        let lines = whole_lines(&mut request, &mut decoder).await?;
+        let (lines, _lease) = whole_lines(&core, request, &mut decoder).await?;
         let counts = dry_run(&core, &cluster, dialect, &lines).await;
         refuse_dropped(
             &counts,
@@ -90,7 +92,7 @@ pub async fn write(
         push_all(&mut ingest, &lines).await;
         Ok(())
     } else {
-        read_lines(&mut request, &mut decoder, &mut ingest).await
+        read_lines(request, &mut decoder, &mut ingest).await
     };
     ingest
         .finish()
@@ -147,9 +149,14 @@ fn refuse_dropped(counts: &Counts, cluster: &str, series_max: usize, what: &str)
     Err(Refusal::bad_request(message))
 }
 
-/// The lines of the body, all of them.
-async fn whole_lines(request: &mut Request<Incoming>, decoder: &mut BodyDecoder) -> Result<Vec<u8>, Refusal> {
-    let mut lines = Vec::new();
+/// The lines of the body, all of them, and their memory.
+async fn whole_lines(
+    core: &Core,
+    request: &mut Request<Incoming>,
+    decoder: &mut BodyDecoder,
+) -> Result<(Vec<u8>, Lease), Refusal> {
+    let _decoder_lease = lease_decoder(core, decoder).await?;
+    let (mut lines, mut lease) = (Vec::new(), core.held.lease());
     while let Some(frame) = request.body_mut().frame().await {
         let Ok(chunk) = frame.map_err(|error| broken_body(&error))?.into_data() else { continue };
         let mut pending = decoder.feed(&chunk);
@@ -162,11 +169,16 @@ async fn whole_lines(request: &mut Request<Incoming>, decoder: &mut BodyDecoder)
                     ),
                 });
             }
+            if lines.len() + piece.len() > lines.capacity() {
+                let wanted = (lines.len() + piece.len()).max(2 * lines.capacity()).min(BODY_BYTES_MAX);
+                lease.grow((wanted - lines.capacity()) as u64, ROOM_TIMEOUT).await?;
+                lines.reserve_exact(wanted - lines.len());
+            }
             lines.extend_from_slice(piece);
         }
     }
     decoder.finish().map_err(Refusal::bad_request)?;
-    Ok(lines)
+    Ok((lines, lease))
 }
 
 /// What lines would come to, as far as it is known before they are with the owners of their series.

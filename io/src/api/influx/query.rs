@@ -6,14 +6,13 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request};
 use serde_json::{Value, json};
 
 use super::databases;
 use crate::api::body::ApiBody;
-use crate::api::request::parameter;
+use crate::api::request::{body_within, parameter};
 use crate::api::{ApiResponse, Refusal, reply};
 use crate::core::Core;
 
@@ -42,20 +41,13 @@ pub struct Question {
 /// Reads the question of a request.
 ///
 /// # Errors
-/// 400 for a broken body, 413 for one that is too large.
-pub async fn read(request: Request<Incoming>) -> Result<Question, Refusal> {
-    let text = parameter(&request, "q").map(std::borrow::Cow::into_owned);
+/// 400 for a broken body, 413 for one that is too large, 503 if all bodies together hold too much.
+pub async fn read(core: &Core, request: &mut Request<Incoming>) -> Result<Question, Refusal> {
+    let text = parameter(request, "q").map(std::borrow::Cow::into_owned);
     if request.method() != Method::POST {
         return Ok(Question { text, password: None });
     }
-    let body = Limited::new(request.into_body(), FORM_BYTES_MAX).collect().await.map_err(|error| {
-        if error.is::<http_body_util::LengthLimitError>() {
-            let message = format!("the form may have {FORM_BYTES_MAX} bytes at most");
-            return Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, message };
-        }
-        Refusal::bad_request(format_args!("the body could not be read: {error}"))
-    })?;
-    let body = body.to_bytes();
+    let (body, _lease) = body_within(core, request, FORM_BYTES_MAX).await?;
     let field = |name: &str| {
         form_urlencoded::parse(&body).find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
     };

@@ -32,17 +32,17 @@ pub enum Resource {
 /// Answers a request for a resource.
 ///
 /// # Errors
-/// 400 for a bucket that cannot be created: no name, or one that no cluster can have.
+/// 400 for a bucket that cannot be created: no name, or one that no cluster can have; those of [`whole_body`].
 pub async fn answer(
     core: Rc<Core>,
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     resource: Resource,
     retention_seconds: i64,
 ) -> Result<ApiResponse, Refusal> {
-    let named = |name: &str| {
-        parameter(&request, name).filter(|value| !value.is_empty()).map(std::borrow::Cow::into_owned)
+    let named = |request: &Request<Incoming>, name: &str| {
+        parameter(request, name).filter(|value| !value.is_empty()).map(std::borrow::Cow::into_owned)
     };
-    let organization = named("org").unwrap_or_else(|| ORGANIZATION.to_owned());
+    let organization = named(request, "org").unwrap_or_else(|| ORGANIZATION.to_owned());
     match resource {
         Resource::Setup => Ok(answer_json(StatusCode::OK, &json!({"allowed": false}))),
         Resource::Organizations => {
@@ -53,14 +53,14 @@ pub async fn answer(
             ))
         }
         Resource::Buckets if request.method() == Method::POST => {
-            let body = whole_body(request).await?;
+            let (body, _lease) = whole_body(&core, request).await?;
             let wanted: Value = serde_json::from_slice(&body).map_err(Refusal::bad_request)?;
             let name = wanted["name"].as_str().unwrap_or_default();
             databases::create(name).map_err(Refusal::bad_request)?;
             Ok(answer_json(StatusCode::CREATED, &bucket(name, &organization, retention_seconds)))
         }
         Resource::Buckets => {
-            let names: Vec<String> = match (named("name"), named("id")) {
+            let names: Vec<String> = match (named(request, "name"), named(request, "id")) {
                 (Some(name), _) => vec![name],
                 (None, Some(wanted)) => {
                     databases::names(&core).into_iter().filter(|name| id(name) == wanted).collect()

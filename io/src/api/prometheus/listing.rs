@@ -33,7 +33,7 @@ pub(super) async fn series(
         return Err(Refusal::bad_request("no match[] parameter"));
     }
     let entries_max = selection.entries_max;
-    let lists = ask_for(core, selection, Listed::Series).await?;
+    let lists = ask_for(core, selection, Listed::Series, out).await?;
     let lists = lists.into_iter().map(|list| list.series.into_iter()).collect();
     out.push_list(Merged::new(lists), entries_max, push_labels).await;
     Ok(())
@@ -115,14 +115,19 @@ async fn texts(
     out: &mut AnswerText,
 ) -> Result<(), Refusal> {
     let entries_max = selection.entries_max;
-    let lists = ask_for(core, selection, listed).await?;
+    let lists = ask_for(core, selection, listed, out).await?;
     let lists = lists.into_iter().map(|list| list.texts.into_iter()).collect();
     out.push_list(Merged::new(lists), entries_max, |out, text| push_json_string(out, text)).await;
     Ok(())
 }
 
 /// The lists of all owners.
-async fn ask_for(core: &Rc<Core>, selection: Selection, listed: Listed) -> Result<Vec<Listing>, Refusal> {
+async fn ask_for(
+    core: &Rc<Core>,
+    selection: Selection,
+    listed: Listed,
+    out: &mut AnswerText,
+) -> Result<Vec<Listing>, Refusal> {
     let Selection { mut leaves, start, end, entries_max } = selection;
     if leaves.is_empty() {
         leaves.push(Leaf::of_all(core.router.borrow().metrics()));
@@ -134,7 +139,9 @@ async fn ask_for(core: &Rc<Core>, selection: Selection, listed: Listed) -> Resul
     let question = ListQuestion { listed, times, entries_max, bytes_max };
     let answers = ask(core, leaves, Wanted::List(question)).await?;
     let lists: Vec<Listing> = answers.into_iter().map(|answer| answer.listing).collect();
-    if lists.iter().fold(0u64, |sum, list| sum.saturating_add(list.bytes)) > bytes_max {
+    let bytes = lists.iter().fold(0u64, |sum, list| sum.saturating_add(list.bytes));
+    out.hold(bytes);
+    if bytes > bytes_max {
         return Err(too_large(core, &PromError::Execution(Listing::too_large(bytes_max))));
     }
     Ok(lists)

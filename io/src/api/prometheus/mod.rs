@@ -20,10 +20,13 @@ use hyper::{Method, Request};
 
 use self::parameters::Parameters;
 use self::text::AnswerText;
-use super::query::encoded;
+use super::query::{ROOM_TIMEOUT, encoded};
 use super::{ApiResponse, Refusal, encoding};
 use crate::core::Core;
 use crate::metrics::daemon::DaemonMetrics;
+
+/// What a question takes while it is answered, as far as is known before: the most points, as numbers and as text.
+const ANSWER_BYTES_EXPECTED: u64 = 32 * 1024 * 1024;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +112,11 @@ impl Endpoint {
         })
     }
 
+    /// Whether the owners of series are asked, who may answer much.
+    fn reads_series(self) -> bool {
+        matches!(self, Self::Query | Self::QueryRange | Self::Series | Self::Labels | Self::LabelValues)
+    }
+
     /// The methods that are described; HEAD and OPTIONS are answered as well.
     #[must_use]
     pub fn methods(self) -> &'static [Method] {
@@ -128,17 +136,20 @@ fn label_of(path: &str) -> Option<&str> {
 /// Answers any of the calls.
 ///
 /// # Errors
-/// 400 for what is no question, 422 for one that is too large or not understood here.
+/// 400 for what is no question, 422 for one that is too large or not understood here, 503 if all bodies and answers together hold too much.
 pub async fn prometheus(
     core: Rc<Core>,
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     endpoint: Endpoint,
     daemon: &DaemonMetrics,
 ) -> Result<ApiResponse, Refusal> {
     let coding = encoding::negotiate(request.headers().get_all(ACCEPT_ENCODING));
     let path = request.uri().path().to_owned();
-    let parameters = Parameters::read(request).await?;
-    let mut out = AnswerText::new();
+    let (parameters, mut lease) = Parameters::read(&core, request).await?;
+    if endpoint.reads_series() {
+        lease.grow_up_to(ANSWER_BYTES_EXPECTED, ROOM_TIMEOUT).await?;
+    }
+    let mut out = AnswerText::new(lease);
     match endpoint {
         Endpoint::Query => query::query(&core, &parameters, &mut out).await?,
         Endpoint::QueryRange => query::query_range(&core, &parameters, &mut out).await?,

@@ -13,10 +13,13 @@ use hyper::{Method, Request, StatusCode};
 use crate::api::Refusal;
 use crate::api::request::body_within;
 use crate::core::Core;
+use crate::core::held::Lease;
 
 /// Longest form: the longest question, each byte of it as `%XX`, and some more.
 const FORM_BYTES_MAX: usize = 5 * 1024 * 1024;
 const _: () = assert!(FORM_BYTES_MAX > 4 * limits::PROMQL_BYTES_MAX);
+/// Most parameters of one call; none needs more than some beside its selectors.
+const PARAMETERS_MAX: usize = 4096;
 /// Most selectors of one call for series or labels.
 const SELECTORS_MAX: usize = 256;
 /// Most regular expressions in all of them.
@@ -33,16 +36,22 @@ const TIMES_UNBOUNDED: [(&str, i64); 2] = [
 pub struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    /// Reads them: a form wins over the URL.
-    pub(super) async fn read(request: Request<Incoming>) -> Result<Self, Refusal> {
-        let url = request.uri().query().unwrap_or_default().as_bytes().to_vec();
-        let form = if request.method() == Method::POST {
-            body_within(request, FORM_BYTES_MAX).await?
+    /// Reads them, and takes their memory: a form wins over the URL.
+    pub(super) async fn read(core: &Core, request: &mut Request<Incoming>) -> Result<(Self, Lease), Refusal> {
+        let (form, mut lease) = if request.method() == Method::POST {
+            body_within(core, request, FORM_BYTES_MAX).await?
         } else {
-            Vec::new()
+            (Vec::new(), core.held.lease())
         };
-        let parts = [&form[..], &url[..]];
-        Ok(Self(parts.into_iter().flat_map(|part| form_urlencoded::parse(part).into_owned()).collect()))
+        let url = request.uri().query().unwrap_or_default().as_bytes();
+        let parts = [&form[..], url];
+        let all = parts.into_iter().flat_map(|part| form_urlencoded::parse(part).into_owned());
+        let parameters: Vec<_> = all.take(PARAMETERS_MAX + 1).collect();
+        if parameters.len() > PARAMETERS_MAX {
+            return Err(Refusal::bad_request(format_args!("at most {PARAMETERS_MAX} parameters are taken")));
+        }
+        lease.set(parameters.iter().map(|(name, value)| (name.capacity() + value.capacity()) as u64).sum());
+        Ok((Self(parameters), lease))
     }
 
     /// The first of this name; an empty one is as good as none.

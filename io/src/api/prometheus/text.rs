@@ -6,6 +6,7 @@ use bytes::Bytes;
 use engine::query::request::push_json_string;
 
 use crate::api::body::{ApiBody, BodyPiece};
+use crate::core::held::Lease;
 use crate::runtime::reactor_turn;
 
 /// Bytes written before others get their turn, and of a piece.
@@ -21,13 +22,16 @@ pub struct AnswerText {
     /// The end of what is written so far.
     pub open: Vec<u8>,
     is_truncated: bool,
+    /// Of all that is held for the answer: what was taken beforehand, or more if there is more.
+    lease: Lease,
+    held_bytes: u64,
 }
 
 impl AnswerText {
     /// The text up to the data.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(lease: Lease) -> Self {
         let open = b"{\"status\":\"success\",\"data\":".to_vec();
-        Self { pieces: VecDeque::new(), open, is_truncated: false }
+        Self { pieces: VecDeque::new(), open, is_truncated: false, lease, held_bytes: 0 }
     }
 
     /// Appends text.
@@ -35,9 +39,18 @@ impl AnswerText {
         self.open.extend_from_slice(text.as_bytes());
     }
 
+    /// Counts memory that the answer is made of.
+    pub fn hold(&mut self, bytes: u64) {
+        self.held_bytes += bytes;
+        if self.held_bytes > self.lease.bytes() {
+            self.lease.set(self.held_bytes);
+        }
+    }
+
     /// Gives others their turn, if a piece is full.
     pub async fn turn(&mut self) {
         if self.open.len() >= TURN_BYTES {
+            self.hold(self.open.capacity() as u64);
             self.pieces.push_back(BodyPiece::Bytes(Bytes::from(std::mem::take(&mut self.open))));
             reactor_turn().await;
         }
@@ -74,6 +87,6 @@ impl AnswerText {
         }
         self.push("}\n");
         self.pieces.push_back(BodyPiece::Bytes(Bytes::from(self.open)));
-        ApiBody::pieces(self.pieces)
+        ApiBody::pieces(self.pieces).holding(self.lease)
     }
 }

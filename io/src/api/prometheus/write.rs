@@ -13,12 +13,13 @@ use engine::line::decode::{BadLine, Counts, Dialect};
 use engine::line::timestamp::TimeUnit;
 use engine::remote_write::MessageError;
 use engine::remote_write::lines::{LabelNames, LineWriter, Skipped};
-use engine::remote_write::message::{MessageReader, TimeSeries, decompress};
+use engine::remote_write::message::{MessageReader, TimeSeries, decompress, decompressed_bytes};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use hyper::{Request, StatusCode};
 
 use crate::api::request::{body_within, parameter};
+use crate::api::write::ROOM_TIMEOUT;
 use crate::api::{ApiResponse, Refusal, reply};
 use crate::core::Core;
 use crate::core::ingest::Ingest;
@@ -52,20 +53,22 @@ impl RemoteWrite {
 ///
 /// # Errors
 /// 415 for another version of the protocol, 413 for a message that is too long, 400 for one that is none and for samples that are not kept
-/// (all others are); 503 while the log does not work.
+/// (all others are); 503 while the log does not work, or if all bodies together hold too much.
 pub(in crate::api) async fn write(
     core: Rc<Core>,
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     settings: &RemoteWrite,
     retention_seconds: i64,
 ) -> Result<ApiResponse, Refusal> {
     check_headers(request.headers())?;
-    let cluster = parameter(&request, "cluster").filter(|cluster| !cluster.is_empty());
+    let cluster = parameter(request, "cluster").filter(|cluster| !cluster.is_empty());
     let cluster =
         cluster.map_or_else(|| settings.cluster_default.to_string(), |cluster| cluster.into_owned());
-    let body = body_within(request, REMOTE_WRITE_BYTES_MAX).await?;
+    let (body, mut lease) = body_within(&core, request, REMOTE_WRITE_BYTES_MAX).await?;
+    lease.grow(decompressed_bytes(&body).map_err(|error| refusal(&error))? as u64, ROOM_TIMEOUT).await?;
     let message = decompress(&body).map_err(|error| refusal(&error))?;
     drop(body);
+    lease.set(message.capacity() as u64);
     let retention_seconds = Some(retention_seconds);
     let dialect = Dialect { time_unit: TimeUnit::Seconds, field_metrics: false, retention_seconds };
     let mut ingest = Ingest::of_dialect(&core, &cluster, BadLine::Skip, dialect);

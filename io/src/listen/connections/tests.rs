@@ -55,7 +55,12 @@ fn start_reader(
 }
 
 fn limits(connections_max: usize, idle_timeout: Duration) -> ConnectionLimits {
-    ConnectionLimits { connections_max, idle_timeout, stop_timeout: Duration::from_millis(200) }
+    ConnectionLimits {
+        connections_max,
+        idle_timeout,
+        stop_idle_timeout: Duration::from_millis(200),
+        stop_timeout: Duration::from_millis(600),
+    }
 }
 
 /// Whether the server closes the connection before `timeout`.

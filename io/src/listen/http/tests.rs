@@ -125,7 +125,8 @@ impl Server {
                         ConnectionLimits {
                             connections_max: 10_000,
                             idle_timeout: limits.idle_timeout,
-                            stop_timeout: Duration::from_millis(400),
+                            stop_idle_timeout: Duration::from_millis(400),
+                            stop_timeout: Duration::from_secs(30),
                         },
                         stop.clone(),
                     );

@@ -13,6 +13,7 @@ use engine::line::decode::BadLine;
 use super::dispatch::Handed;
 use crate::core::Core;
 use crate::core::ingest::Ingest;
+use crate::listen::deadline::StopDeadline;
 use crate::runtime::{self, next_tick, now_ms};
 use crate::telemetry::{RateLimit, WARN_INTERVAL};
 
@@ -53,12 +54,24 @@ impl Feed {
 
 /// Whether everything the bridge handed to this core is stored, and nothing more comes.
 #[derive(Clone, Debug)]
-pub struct Fed(Rc<Cell<bool>>);
+pub struct Fed {
+    is_over: Rc<Cell<bool>>,
+    /// The stop did not wait: nothing more is taken or acknowledged.
+    is_cut_off: Rc<Cell<bool>>,
+    deadline: Rc<StopDeadline>,
+}
 
 impl Fed {
-    /// Waits for it. It comes soon after the bridge was asked to stop.
+    /// Waits for it, no longer than a stop may take. It comes soon after the bridge was asked to stop.
     pub async fn over(&self) {
-        while !self.0.get() {
+        while !self.is_over.get() {
+            if self.deadline.is_over() {
+                self.is_cut_off.set(true);
+                tracing::warn!(
+                    "NATS: messages were not stored within main.stop-timeout; JetStream delivers them again"
+                );
+                return;
+            }
             next_tick().await;
         }
     }
@@ -66,16 +79,16 @@ impl Fed {
 
 /// Starts this core's tasks for `feed`; without one, there is nothing to wait for.
 #[must_use]
-pub fn start(core: &Rc<Core>, feed: Option<Feed>) -> Fed {
-    let fed = Fed(Rc::new(Cell::new(feed.is_none())));
+pub fn start(core: &Rc<Core>, feed: Option<Feed>, deadline: Rc<StopDeadline>) -> Fed {
+    let fed = Fed { is_over: Rc::new(Cell::new(feed.is_none())), is_cut_off: Rc::default(), deadline };
     let Some(Feed { messages, outcomes }) = feed else { return fed };
     let (decoded, waiting) = flume::bounded(WAITING_MAX);
     let core = Rc::clone(core);
-    runtime::spawn("nats decode", decode(core, messages, decoded));
-    let is_over = fed.clone();
+    runtime::spawn("nats decode", decode(core, messages, decoded, Rc::clone(&fed.is_cut_off)));
+    let Fed { is_over, is_cut_off, .. } = fed.clone();
     runtime::spawn("nats store", async move {
-        store(waiting, outcomes).await;
-        is_over.0.set(true);
+        store(waiting, outcomes, &is_cut_off).await;
+        is_over.set(true);
     });
     fed
 }
@@ -86,9 +99,17 @@ struct Decoded {
     message: Handed,
 }
 
-async fn decode(core: Rc<Core>, messages: flume::Receiver<Handed>, decoded: flume::Sender<Decoded>) {
+async fn decode(
+    core: Rc<Core>,
+    messages: flume::Receiver<Handed>,
+    decoded: flume::Sender<Decoded>,
+    is_cut_off: Rc<Cell<bool>>,
+) {
     let bad_line = RateLimit::new(WARN_INTERVAL);
     while let Ok(message) = messages.recv_async().await {
+        if is_cut_off.get() {
+            return;
+        }
         // Nobody is told, and nothing comes again: a bad line costs only itself.
         let mut ingest = Ingest::new(&core, &message.cluster, BadLine::Skip);
         lines(&mut ingest, &message.payload).await;
@@ -114,7 +135,7 @@ async fn lines(ingest: &mut Ingest, payload: &Bytes) {
     let Ok(()) = ingest.end_of_stream() else { unreachable!("bad lines of a message are skipped") };
 }
 
-async fn store(waiting: flume::Receiver<Decoded>, outcomes: flume::Sender<Outcome>) {
+async fn store(waiting: flume::Receiver<Decoded>, outcomes: flume::Sender<Outcome>, is_cut_off: &Cell<bool>) {
     let refused = RateLimit::new(WARN_INTERVAL);
     while let Ok(Decoded { mut ingest, message }) = waiting.recv_async().await {
         let stored = ingest.finish().await;
@@ -123,6 +144,10 @@ async fn store(waiting: flume::Receiver<Decoded>, outcomes: flume::Sender<Outcom
         {
             let fate = if message.reply.is_some() { "will be delivered again" } else { "is lost" };
             tracing::error!("NATS: {error}: a message {fate} ({more} such messages suppressed)");
+        }
+        // The last checkpoint may have been made without it.
+        if is_cut_off.get() {
+            return;
         }
         if let Some(reply) = message.reply {
             // The bridge is gone only when the daemon stops and the broker cannot be reached.

@@ -301,7 +301,7 @@ impl Transport for TlsStream {
         poll_fn(|context| self.poll_close(context)).await
     }
 
-    fn reset_on_close(&self) -> io::Result<()> {
-        self.socket.reset_on_close()
+    fn set_reset_on_close(&self, is_reset: bool) -> io::Result<()> {
+        self.socket.set_reset_on_close(is_reset)
     }
 }

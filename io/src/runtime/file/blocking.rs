@@ -3,9 +3,12 @@
 //! glommio trap: a closure that panics there kills the thread, and its caller waits for ever; nothing here panics.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    },
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
 };
@@ -13,6 +16,11 @@ use std::{
 use engine::platform::DirectoryEntry;
 
 use super::failed;
+
+/// Mode of every file: its user writes, its group may read (a backup, the reference), nobody else.
+pub const FILE_MODE: u32 = 0o640;
+/// Mode of every directory.
+pub const DIRECTORY_MODE: u32 = 0o750;
 
 /// Runs what takes long on the blocking thread of the core, where calls of the file system wait behind it.
 ///
@@ -87,7 +95,7 @@ fn aged_entries(directory: &Path) -> io::Result<Vec<(DirectoryEntry, i64)>> {
 pub async fn create_directory(directory: &Path) -> io::Result<()> {
     run("create directory", directory, |directory| {
         let missing: Vec<_> = directory.ancestors().take_while(|path| !path.exists()).collect();
-        fs::create_dir_all(directory)?;
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory)?;
         for path in &missing {
             sync(parent(path))?;
         }
@@ -143,7 +151,7 @@ pub async fn remove_directory(path: &Path) -> io::Result<()> {
 /// Those of the file system; the file may be left with a part of the content then.
 pub async fn write_file(path: &Path, bytes: Vec<u8>) -> io::Result<()> {
     run("write", path, move |path| {
-        let mut file = File::create(path)?;
+        let mut file = created(path)?;
         file.write_all(&bytes)?;
         file.sync_all()
     })
@@ -161,6 +169,11 @@ pub(super) async fn length(path: &Path) -> io::Result<u64> {
         }
     })
     .await
+}
+
+/// An empty file of our mode, new or emptied.
+pub(super) fn created(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)
 }
 
 fn sync(directory: &Path) -> io::Result<()> {

@@ -11,7 +11,10 @@ use std::{
     path::Path,
 };
 
-use super::{INVALID, blocking::run};
+use super::{
+    INVALID,
+    blocking::{FILE_MODE, run},
+};
 
 /// Bytes written at once.
 const PIECE_BYTES: usize = 1024 * 1024;
@@ -35,7 +38,7 @@ pub(super) async fn fill(path: &Path, bytes: u64) -> io::Result<()> {
 /// An empty file, for writes around the page cache if the file system has them.
 fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create(true).truncate(true).mode(FILE_MODE);
     match options.clone().custom_flags(nix::libc::O_DIRECT).open(path) {
         Err(error) if error.kind() == INVALID => options.open(path),
         opened => opened,

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::blocking::run;
+use super::blocking::{created, run};
 
 /// A file being written from its begin to its end.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl OutputFile {
     /// # Errors
     /// Those of the file system.
     pub async fn create(path: &Path) -> io::Result<Self> {
-        let file = run("create", path, |path| File::create(path)).await?;
+        let file = run("create", path, created).await?;
         Ok(Self { path: path.to_owned(), file })
     }
 
