@@ -91,7 +91,7 @@ fn oversized_heads_are_refused() {
         format!("GET /api/query HTTP/1.1\r\nHost: x\r\nX-Long: {name}\r\n\r\n"),
         format!("GET /{name} HTTP/1.1\r\nHost: x\r\n\r\n"),
         format!("{name} / HTTP/1.1\r\nHost: x\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\n{}\r\n", "X-Many: x\r\n".repeat(100_000)),
+        format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X-Many: x\r\n".repeat(100_000)),
     ];
     for head in heads {
         let mut client = daemon.connect();

@@ -140,7 +140,7 @@ fn clients_that_are_too_slow() {
     };
     assert_eq!(counts(), [0.0; 3]);
     let mut head = connect();
-    head.write_all(b"GET /ping HTTP/1.1\r\nX-Slow: ").unwrap();
+    head.write_all(b"GET /ping HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
     let slow_head = std::thread::scope(|scope| {
         let slow_head = scope.spawn(|| trickle(head));
 
