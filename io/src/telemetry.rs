@@ -5,12 +5,10 @@
 //! Spans are not recorded: nothing here follows a request across cores. After it: [`output`], which never makes a core wait.
 
 pub mod output;
+mod panics;
 
-use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
-use std::panic::{self, PanicHookInfo};
-use std::thread;
 use std::time::Duration;
 
 use jiff::Zoned;
@@ -48,21 +46,8 @@ pub const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(1);
 /// When it was called before.
 pub fn start(level: LogLevel, with_date: bool) -> Result<(), SetGlobalDefaultError> {
     tracing::subscriber::set_global_default(Logger::new(level, with_date, output::put_line))?;
-    // The library's own message is written on the spot, which may take for ever.
-    panic::set_hook(Box::new(tell_panic));
+    panics::tell_from_now_on();
     Ok(())
-}
-
-fn tell_panic(panic: &PanicHookInfo<'_>) {
-    let text = panic.payload_as_str().unwrap_or("panic without text");
-    let thread = thread::current();
-    let (name, place) = (thread.name().unwrap_or("?"), panic.location().map(ToString::to_string));
-    critical!("thread {name} panicked at {}: {text}", place.as_deref().unwrap_or("?"));
-    let backtrace = Backtrace::capture();
-    if backtrace.status() == BacktraceStatus::Captured {
-        backtrace.to_string().lines().for_each(|line| critical!("{line}"));
-    }
-    output::flush(LAST_LINES_TIMEOUT);
 }
 
 /// Aborts the process after its last lines are out.

@@ -128,7 +128,9 @@ fn closed_connections_leave_no_descriptors_behind() {
         let mut client = daemon.connect();
         match turn % 4 {
             0 => assert_eq!(client.request("POST", "/api/write", &[], LINE.as_bytes()).unwrap().status, 200),
-            1 => client.send(b"POST /api/write HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\ncpu").unwrap(),
+            1 => {
+                client.send(b"POST /api/write HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\ncpu").unwrap()
+            }
             2 => client.send(b"GET /ap").unwrap(),
             _ => {}
         }
