@@ -39,9 +39,9 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 /// What a raw TCP connection with these bytes leaves, once the daemon has closed it.
 fn send_raw(port: u16, bytes: &[u8]) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.write_all(bytes).unwrap();
-    stream.shutdown(Shutdown::Write).unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the port answers");
+    stream.write_all(bytes).expect("it is sent");
+    stream.shutdown(Shutdown::Write).expect("it is closed");
     let _ = stream.read_to_end(&mut Vec::new());
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::labels::Labels;
+use super::number::{shortest, with_exponent};
 use super::series::{MISSING, Series, is_present};
 use crate::query::request::push_json_string;
 
@@ -21,23 +22,14 @@ fn push_time(out: &mut Vec<u8>, time_ms: i64) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// With an exponent of a sign and two digits or more, as Go writes it.
-fn with_exponent(value: f64) -> String {
-    let text = format!("{value:e}");
-    let Some((digits, exponent)) = text.split_once('e') else { return text };
-    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
-    format!("{digits}e{sign}{exponent:0>2}")
-}
-
 /// `[time,"value"]`.
 pub fn push_point(out: &mut Vec<u8>, time_ms: i64, value: f64) {
     out.push(b'[');
     push_time(out, time_ms);
     let text = match value.abs() {
-        _ if value.is_infinite() => (if value > 0.0 { "+Inf" } else { "-Inf" }).to_owned(),
         // At most 24 letters; without the exponent, they could be hundreds.
-        size if size != 0.0 && !(1e-6..1e21).contains(&size) => with_exponent(value),
-        _ => value.to_string(),
+        size if size.is_finite() && size != 0.0 && !(1e-6..1e21).contains(&size) => with_exponent(value),
+        _ => shortest(value),
     };
     out.extend_from_slice(b",\"");
     out.extend_from_slice(text.as_bytes());

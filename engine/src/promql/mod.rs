@@ -21,6 +21,7 @@ pub mod labels;
 pub mod listing;
 pub mod matcher;
 pub mod math;
+pub mod number;
 pub mod operator;
 pub mod output;
 pub mod over_time;

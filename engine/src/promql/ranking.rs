@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::PromError;
 use super::expression::Ranking;
 use super::labels::{Grouping, Labels};
+use super::number::shortest;
 use super::output::Output;
 use super::series::{MISSING, Series, is_present};
 use super::statistics::{nan_first, nan_last, quantile};
@@ -141,7 +142,7 @@ pub async fn count_values(
                 Some((known, place)) if known == bits => place,
                 _ => {
                     work.series(0).await;
-                    labels.set_named(label, &written_out(value));
+                    labels.set_named(label, &shortest(value));
                     let labels = labels.grouped(&grouping);
                     match places.get(&labels) {
                         Some(&place) => place,
@@ -163,13 +164,4 @@ pub async fn count_values(
         }
     }
     Ok(counts)
-}
-
-/// A value without an exponent.
-fn written_out(value: f64) -> String {
-    match value {
-        f64::INFINITY => "+Inf".to_owned(),
-        f64::NEG_INFINITY => "-Inf".to_owned(),
-        _ => value.to_string(),
-    }
 }

@@ -34,6 +34,9 @@ fn every_example_is_taken_without_a_warning() {
         for (expected, made) in TLS_FILES.iter().zip([&pair.cert_file, &pair.key_file]) {
             text = text.replace(expected, made.to_str().expect("UTF-8"));
         }
+        let credentials = directory.path().join("nats.creds");
+        fs::write(&credentials, "").expect("the scratch directory is writable");
+        text = text.replace("/etc/cc-metric-store/nats.creds", credentials.to_str().expect("UTF-8"));
         fs::write(directory.path().join("config.json"), text).expect("the scratch directory is writable");
         let finished = run(&["-check-config", "-config", "config.json"], directory.path());
         assert_eq!(finished.code, Some(0), "{}: {}", path.display(), finished.stderr);

@@ -139,7 +139,7 @@ fn a_first_line_of_another_format_is_bad() {
             // A configured metric, without a host, but without a value as well.
             ("cpu_load 1 1700000000\n", Some("the plain text of Graphite or Prometheus")),
             ("put cpu_load 1700000000 1 hostname=h\n", Some("OpenTSDB's telnet protocol")),
-            ("#group,false\n,result,table\n", None),
+            ("#group,false\n,result,table\n", Some("CSV")),
             ("\n\x08cpu_load\x12\x01", None),
             ("#\x02\x03\n", None),
         ] {

@@ -73,7 +73,7 @@ pub async fn write(
         }
     };
     let time_unit = time_unit(request, version)?;
-    let accepts_partial = !parameter(request, "accept_partial").is_some_and(|value| &*value == "false");
+    let accepts_partial = parameter(request, "accept_partial").is_none_or(|value| &*value != "false");
     let mut decoder = encoding::decoder(request.headers().get_all(CONTENT_ENCODING)).map_err(|error| {
         Refusal { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message: error.to_string() }
     })?;

@@ -65,8 +65,8 @@ pub(in crate::api) async fn write(
     let cluster =
         cluster.map_or_else(|| settings.cluster_default.to_string(), |cluster| cluster.into_owned());
     let (body, mut lease) = body_within(&core, request, REMOTE_WRITE_BYTES_MAX).await?;
-    lease.grow(decompressed_bytes(&body).map_err(refusal)? as u64, ROOM_TIMEOUT).await?;
-    let message = decompress(&body).map_err(refusal)?;
+    lease.grow(decompressed_bytes(&body).map_err(|error| refusal(&error))? as u64, ROOM_TIMEOUT).await?;
+    let message = decompress(&body).map_err(|error| refusal(&error))?;
     drop(body);
     lease.set(message.capacity() as u64);
     let retention_seconds = Some(retention_seconds);
@@ -79,7 +79,7 @@ pub(in crate::api) async fn write(
         .finish()
         .await
         .map_err(|error| Refusal { status: StatusCode::SERVICE_UNAVAILABLE, message: error.to_string() })?;
-    read.map_err(refusal)?;
+    read.map_err(|error| refusal(&error))?;
     match dropped(ingest.dropped(), skipped) {
         None => Ok(reply::no_content()),
         Some(text) => Err(Refusal::bad_request(text)),
@@ -150,7 +150,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn refusal(error: MessageError) -> Refusal {
+fn refusal(error: &MessageError) -> Refusal {
     let status = match error {
         MessageError::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         _ => StatusCode::BAD_REQUEST,
