@@ -330,11 +330,11 @@ fn set_aside(files: &impl Files, path: &Path, error: &impl std::fmt::Display) {
 fn find_hosts(files: &impl Files, root: &Path) -> io::Result<Vec<HostFiles>> {
     let mut hosts = Vec::new();
     for (cluster, cluster_path) in directories(entries(files, root)?, root) {
-        let found = passed_over_if_unreadable(files, &cluster_path);
+        let found = passed_over_if_foreign(files, &cluster_path)?;
         for (host, directory) in directories(found, &cluster_path) {
             let mut found =
                 HostFiles { cluster: cluster.clone(), host, directory, names: Vec::new(), bytes: 0 };
-            for entry in passed_over_if_unreadable(files, &found.directory) {
+            for entry in passed_over_if_foreign(files, &found.directory)? {
                 let Ok(name) = entry.name.into_string() else { continue };
                 if !entry.is_file {
                     continue;
@@ -357,12 +357,16 @@ fn find_hosts(files: &impl Files, root: &Path) -> io::Result<Vec<HostFiles>> {
     Ok(hosts)
 }
 
-/// What is in a directory; nothing, and a warning, if it cannot be read.
-fn passed_over_if_unreadable(files: &impl Files, path: &Path) -> Vec<DirectoryEntry> {
-    entries(files, path).unwrap_or_else(|error| {
-        tracing::warn!("{} cannot be read and is passed over: {error}", path.display());
-        Vec::new()
-    })
+/// What is in a directory; nothing, and a warning, if we may not read it. Other errors are those of a disk, on which the next attempt
+/// may find what a start without it would miss.
+fn passed_over_if_foreign(files: &impl Files, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
+    match entries(files, path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!("{} cannot be read and is passed over: {error}", path.display());
+            Ok(Vec::new())
+        }
+        result => result,
+    }
 }
 
 /// Those of the entries of a directory that are directories whose names may be clusters and hosts.
