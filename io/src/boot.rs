@@ -1,15 +1,14 @@
 //! From the command line to running cores, and down again.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use engine::durable::checkpoint::Inherited;
-use engine::durable::load::LoadedCore;
+use engine::durable::load::{self, LoadedCore};
 use engine::memory::spared::Spared;
 use engine::series::directory::Directory;
 use sd_notify::NotifyState;
@@ -27,6 +26,7 @@ use crate::early::{Early, EarlyStart};
 use crate::listen::nats::feed::Feed;
 use crate::listen::nats::{Bridge, BridgeThread};
 use crate::listen::tls::Tls;
+use crate::locks::{DataLocks, LockError};
 use crate::metrics::daemon::DaemonMetrics;
 use crate::ports::bind_all;
 use crate::privileges::Identity;
@@ -123,18 +123,18 @@ fn run(settings: Settings) -> Result<(), String> {
 
 /// Ports, privileges, rings and the lock on the data, in the order that works: ports may need root, everything made
 /// later should be the user's.
-fn acquire(settings: &Settings, cores: usize) -> Result<(Vec<CoreListeners>, File), String> {
+fn acquire(settings: &Settings, cores: usize) -> Result<(Vec<CoreListeners>, DataLocks), String> {
     let probe = || runtime::probe().map_err(|error| error.to_string());
-    let directory = &settings.metric_store.wal.directory;
+    let lock = || DataLocks::take(&settings.metric_store).map_err(|error| error.to_string());
     let Some(identity) = identity(&settings.main)? else {
         probe()?;
-        let lock = lock(directory)?;
-        return Ok((bind_all(settings, cores)?, lock));
+        let locks = lock()?;
+        return Ok((bind_all(settings, cores)?, locks));
     };
     let listeners = bind_all(settings, cores)?;
     become_user(&identity, settings)?;
     probe()?;
-    Ok((listeners, lock(directory)?))
+    Ok((listeners, lock()?))
 }
 
 /// Whom `main.user` and `main.group` name.
@@ -194,15 +194,21 @@ fn check(settings: &Settings) -> Result<(), String> {
     Ok(())
 }
 
-/// `-cleanup-checkpoints`: one round, on data that no daemon is running on.
+/// `-cleanup-checkpoints`: one round; a daemon that is running on the data is asked to do it.
 fn clean_up(settings: &Settings) -> Result<(), String> {
     settings.notes.iter().for_each(|note| tracing::warn!("{note}"));
     if let Some(identity) = identity(&settings.main)? {
         become_user(&identity, settings)?;
     }
     runtime::probe().map_err(|error| error.to_string())?;
-    let _lock = lock(&settings.metric_store.wal.directory)?;
     let store = &settings.metric_store;
+    let _locks = match DataLocks::take(store) {
+        Ok(locks) => locks,
+        Err(LockError::LogInUse { .. }) => {
+            return cleanup::ask::ask(&store.wal.directory, || !DataLocks::is_held(store));
+        }
+        Err(error) => return Err(error.to_string()),
+    };
     let spared = match Backend::new(settings)? {
         None => Spared::default(),
         Some(backend) => {
@@ -230,23 +236,6 @@ fn cpus(settings: &Settings) -> io::Result<Vec<usize>> {
         );
     }
     Ok(usable.into_iter().cycle().take(cores).collect())
-}
-
-/// Takes the lock that keeps a second instance off the same data.
-///
-/// It lies in the log's directory: the reference would take a file among the checkpoints for a cluster.
-fn lock(directory: &Path) -> Result<File, String> {
-    let path = directory.join("lock");
-    let failed = |error: io::Error| format!("cannot create {}: {error}", path.display());
-    fs::create_dir_all(directory).map_err(failed)?;
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(format!("{} is locked: another instance is running on this directory", path.display()))
-        }
-        Err(TryLockError::Error(error)) => Err(format!("cannot lock {}: {error}", path.display())),
-    }
 }
 
 /// By core: what each is started with.
@@ -304,7 +293,7 @@ impl Daemon {
         let cores_count = self.cpus.len();
         let (directory, publishers) = Directory::new(cores_count);
         let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-        let inherited = Inherited::new(cores_count, loaded[0].segments.clone());
+        let inherited = Inherited::new(cores_count, load::inherited(&loaded));
         let mut cores: Vec<_> = loaded.into_iter().zip(publishers).collect();
         // Before any core can be asked for the hosts of all.
         for (loaded, hosts) in &mut cores {

@@ -3,6 +3,7 @@
 //! What is removed or archived is the engine's ([`engine::durable::cleanup`], [`engine::durable::archive`]); here is who
 //! does it, and what the log says of it.
 
+pub mod ask;
 pub mod progress;
 
 use std::sync::{Arc, Mutex, PoisonError};

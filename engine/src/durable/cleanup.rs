@@ -125,7 +125,11 @@ pub async fn expired<P: Clock + Housekeeping>(
             continue;
         }
         let directory = directory.join(&host);
-        let Some(all) = outcome.take(platform.read_dir_with_ages(&directory).await) else { continue };
+        let all = match platform.read_dir_with_ages(&directory).await {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => continue,
+            result => outcome.take(result),
+        };
+        let Some(all) = all else { continue };
         let files = all.iter().filter(|(entry, _)| entry.is_file).filter_map(|(entry, modified)| {
             entry.name.to_str().map(|name| AgedFile { name, modified: *modified })
         });
@@ -179,6 +183,8 @@ async fn remove_empty(disk: &impl Housekeeping, directory: &Path, outcome: &mut 
 pub(super) async fn directories(disk: &impl Disk, path: &Path, outcome: &mut Outcome) -> Vec<String> {
     let entries = match disk.read_dir(path).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        // None of ours, as the `lost+found` of a file system: a start has warned of it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Vec::new(),
         result => outcome.take(result).unwrap_or_default(),
     };
     let directories = entries.into_iter().filter(|entry| entry.is_directory);

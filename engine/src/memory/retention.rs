@@ -23,7 +23,8 @@ impl FreeWork {
         Self { levels, to, saved_only: false, freed: 0 }
     }
 
-    /// Frees what ends before `to`, in seconds, but of the hosts that are spared.
+    /// Frees what ends before `to`, in seconds, and is in snapshots, but of the hosts that are spared: what retention does.
+    /// A series with such a buffer that is in no snapshot waits for the next pass.
     #[must_use]
     pub fn sparing(shard: &Shard, to: i64, spared: &Spared) -> Self {
         let tree = shard.tree();
@@ -37,7 +38,7 @@ impl FreeWork {
                 levels.push(cluster);
             }
         }
-        Self::new(levels, to)
+        Self::saved(levels, to)
     }
 
     /// As [`new`](Self::new), but a series with such a buffer that is in no snapshot is passed over.

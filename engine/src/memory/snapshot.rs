@@ -70,9 +70,7 @@ impl SnapshotWork {
             FormatWalk::Binary(walk) => walk.into_files(),
             FormatWalk::Json(walk) => walk.into_files(),
         };
-        if files.is_empty() {
-            return None;
-        }
+        let handed_over = handed_over?;
         let path: Vec<String> = shard.tree().path(self.host).into_iter().map(str::to_owned).collect();
         let [cluster, host] = path.try_into().expect("a host is two levels below the root");
         Some(HostSnapshots { cluster, host, files, handed_over })
@@ -88,7 +86,9 @@ struct Walk<S> {
     open: Vec<OpenLevel>,
     /// One for each run of the series that has most of them: what follows a gap goes into a file of its own.
     encoders: Vec<S>,
-    handed_over: HostHandedOver,
+    host: LevelId,
+    /// None until something is.
+    handed_over: Option<HostHandedOver>,
     /// The values of one run.
     values: Vec<f64>,
 }
@@ -111,13 +111,13 @@ impl OpenLevel {
 
 impl<S: SnapshotSink> Walk<S> {
     fn new(host: LevelId, from: i64, to: i64) -> Self {
-        let handed_over = HostHandedOver::default();
         Self {
             from,
             to,
             open: vec![OpenLevel::new(host)],
             encoders: Vec::new(),
-            handed_over,
+            host,
+            handed_over: None,
             values: Vec::new(),
         }
     }
@@ -154,7 +154,8 @@ impl<S: SnapshotSink> Walk<S> {
             slots += run.len();
         }
         if slots > 0 {
-            shard.hand_over_series(id, &mut self.handed_over);
+            let handed_over = self.handed_over.get_or_insert_with(|| shard.begin_hand_over(self.host));
+            shard.hand_over_series(id, handed_over);
         }
         slots
     }
@@ -186,7 +187,7 @@ impl<S: SnapshotSink> Walk<S> {
         encoder
     }
 
-    fn into_files(self) -> (Vec<Vec<u8>>, HostHandedOver) {
+    fn into_files(self) -> (Vec<Vec<u8>>, Option<HostHandedOver>) {
         assert!(self.open.is_empty(), "the walk is over");
         (self.encoders.into_iter().map(|encoder| encoder.finish().0).collect(), self.handed_over)
     }

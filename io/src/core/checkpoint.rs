@@ -22,10 +22,11 @@ pub async fn run(core: &Rc<Core>, checkpoints: &mut Checkpoints, is_last: bool) 
     let result = if is_last { checkpoints.run_last(&hosts).await } else { checkpoints.run(&hosts).await };
     core.counters.checkpoints.count(result.is_ok(), began.elapsed());
     match result {
-        Ok(hosts) => {
+        Ok(complete) => {
             tracing::info!(
-                "core {}: checkpoint of {hosts} hosts in {} ms",
+                "core {}: checkpoint of {} hosts in {} ms",
                 core.index,
+                complete.hosts,
                 began.elapsed().as_millis()
             );
             true

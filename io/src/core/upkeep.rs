@@ -89,8 +89,9 @@ pub async fn run(
                 due.wanted.done(core.index);
             }
         }
-        if let Some(spared) = due.cleanup.take(core.index) {
-            clean_up(&core, store, &spared).await;
+        if let Some(spared) = due.cleanup.wanted(core.index) {
+            let failures = clean_up(&core, store, &spared).await;
+            due.cleanup.done(core.index, failures);
         }
     }
     sources.drained().await;
@@ -119,10 +120,11 @@ async fn deliver(core: &Rc<Core>) {
 
 /// Deletes this core's snapshots that are out of retention, with an archive only directories it left empty. Beside its checkpoints, never during one: a host's directory
 /// does not vanish while a snapshot is written to it.
-async fn clean_up(core: &Rc<Core>, store: &MetricStore, spared: &Spared) {
+async fn clean_up(core: &Rc<Core>, store: &MetricStore, spared: &Spared) -> u64 {
     let (index, cores) = (core.index, core.cores());
     let mine =
         |cluster: &str, host: &str| core_of(cluster, host, cores) == index && !spared.contains(cluster, host);
     let outcome = round(&RealPlatform, &cleanup::options(store), mine).await;
     cleanup::report(&format!("core {index}"), &outcome);
+    outcome.failures
 }

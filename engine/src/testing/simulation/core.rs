@@ -288,7 +288,8 @@ async fn upkeep(
         if random.percent(2) {
             let oldest = shared.platform.now_seconds() - setting.retention_seconds;
             let retain = move |shard: &mut Shard| {
-                shard.free_before(ROOT, oldest);
+                let mut work = FreeWork::saved(vec![ROOT], oldest);
+                while !work.step(shard) {}
             };
             core.send(Event::Job(Box::new(retain)));
         }

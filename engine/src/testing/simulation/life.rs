@@ -13,7 +13,7 @@ use super::series::Population;
 use crate::checkpoint::Kind;
 use crate::durable::checkpoint::Inherited;
 use crate::durable::commit::{CommitOptions, WalSync};
-use crate::durable::load::{Found, LoadOptions, LoadedCore};
+use crate::durable::load::{Found, LoadOptions, LoadedCore, inherited};
 use crate::durable::names::LogFileName;
 use crate::memory::spared::Spared;
 use crate::platform::Files;
@@ -31,6 +31,8 @@ pub(super) const LOG: &str = "/data/wal";
 pub(super) const ROOT_DIRECTORY: &str = "/data/checkpoints";
 /// The time at which a history begins, in seconds since 1970.
 const BEGIN_SECONDS: i64 = 1_700_000_000;
+/// The least length of a segment in any life.
+const SEGMENT_BYTES_MIN: u64 = 8 * 1024;
 /// Turns of tasks a life may take: many times what the longest needs.
 const TURNS_MAX: u64 = 300_000;
 
@@ -189,6 +191,7 @@ impl World {
         let options = LoadOptions {
             checkpoints: ROOT_DIRECTORY.into(),
             log: log.into(),
+            segment_bytes: SEGMENT_BYTES_MIN,
             metrics: self.population.metrics.clone(),
             retention_seconds: setting.retention_seconds,
             now,
@@ -231,7 +234,7 @@ impl World {
             cores: RefCell::new((0..setting.cores).map(|index| Rc::new(Core::new(index))).collect()),
             queues: RefCell::default(),
         });
-        let inherited = Inherited::new(setting.cores, loaded[0].segments.clone());
+        let inherited = Inherited::new(setting.cores, inherited(&loaded));
         for (core, loaded) in shared.cores.borrow().iter().zip(loaded) {
             let (shared, core) = (Rc::clone(&shared), Rc::clone(core));
             executor.spawn("core", core::run(shared, core, loaded, inherited.clone(), self.random.fork()));
