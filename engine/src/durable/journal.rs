@@ -201,8 +201,9 @@ impl<P: Platform, T: 'static> Journal<P, T> {
     /// Stores a batch of core `source` and encodes it; refuses it while the log has failed.
     pub fn write(&mut self, shard: &mut Shard, source: usize, batch: Batch, tag: T) {
         if self.is_off {
+            // Acknowledged at the end of the turn, when its hosts are published.
             let applied = shard.apply(source, &batch, self.platform.now_seconds(), None);
-            (self.acknowledgements.tell)(tag, Done::Written(applied, batch.samples));
+            self.turn.push((tag, Part::Write { source, applied, batch }));
             return;
         }
         if let Some(why) = self.failure() {

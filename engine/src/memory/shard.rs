@@ -7,6 +7,7 @@ use super::account::MemoryBytes;
 use super::chain::{Chain, Written};
 use super::pool::Pool;
 use super::retention::FreeWork;
+use super::work::ShardWork;
 use crate::config::{MetricId, Metrics};
 use crate::series::chunks::Chunks;
 use crate::series::route::{Batch, Sample};
@@ -298,9 +299,7 @@ impl Shard {
 
     /// Frees every buffer at or below a level that ends before `to`; returns how many.
     pub fn free_before(&mut self, level: LevelId, to: i64) -> usize {
-        let mut work = FreeWork::new(vec![level], to);
-        while !work.step(self) {}
-        work.freed()
+        FreeWork::new(vec![level], to).finish(self)
     }
 
     /// Frees the level's own buffers that end before `to`; returns how many.

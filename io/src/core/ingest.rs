@@ -11,7 +11,7 @@ use engine::line::key::UnsafeName;
 
 use super::calls::Call;
 use super::event::{Reply, Request};
-use super::{Core, clock_seconds};
+use super::{Core, DaemonCore, clock_seconds};
 use crate::runtime::reactor_turn;
 
 /// A message to an owner has about this many samples at most: what one chunk adds comes on top.
@@ -182,7 +182,7 @@ impl Drop for Ingest {
     }
 }
 
-impl Core {
+impl DaemonCore {
     /// Warns of rejected lines, at most once per kind and interval.
     fn warn_rejected(&self, counts: &Counts, too_old: u64, beyond_series_max: u64) {
         let now_ms = crate::runtime::now_ms();
