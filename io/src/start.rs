@@ -85,23 +85,12 @@ impl CoreStart {
     /// Its log cannot be begun or closed.
     pub(crate) async fn run(self, early: Option<Early>) -> io::Result<()> {
         let Self { shared, ends, listeners, loaded, hosts, feed } = self;
-        let AllCores {
-            settings,
-            directory,
-            seed,
-            tls,
-            stop,
-            stopping,
-            inherited,
-            backend,
-            metrics,
-            pulses,
-        } = shared;
+        let AllCores { settings, directory, seed, tls, stop, stopping, inherited, backend, metrics, pulses } =
+            shared;
         let store = &settings.metric_store;
         let cores = ends.cores();
         let limits = (store.query_values_max, store.series_max as usize);
-        let (core, incoming) =
-            DaemonCore::core(ends, Arc::clone(&settings.metrics), directory, seed, limits);
+        let (core, incoming) = DaemonCore::core(ends, Arc::clone(&settings.metrics), directory, seed, limits);
         let segments = SegmentOptions::new(
             store.wal.directory.clone(),
             u16::try_from(core.index).map_err(io::Error::other)?,
@@ -166,12 +155,7 @@ impl CoreStart {
 }
 
 /// Starts what one core does for all: retention, and the cap on memory.
-fn start_daemon_tasks(
-    core: &Rc<Core>,
-    store: &MetricStore,
-    sparing: AskedBackend,
-    stopping: &Arc<Stopping>,
-) {
+fn start_daemon_tasks(core: &Rc<Core>, store: &MetricStore, sparing: AskedBackend, stopping: &Arc<Stopping>) {
     if store.memory_cap_bytes > 0 {
         let options = CapOptions {
             look_interval: LOOK_INTERVAL,

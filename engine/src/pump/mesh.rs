@@ -147,7 +147,12 @@ impl<X: ExtraMessages> Outgoing<X> {
     fn poll_room(&self, core: usize, context: &Context<'_>) -> Poll<()> {
         let has_room =
             || self.replies.borrow()[core].is_empty() && self.senders.borrow_mut()[core].0.has_room();
-        if has_room() || !self.shared.starved[self.index * self.cores() + core].may_sleep(has_room) {
+        if has_room() {
+            return Poll::Ready(());
+        }
+        if !self.shared.starved[self.index * self.cores() + core].may_sleep(has_room) {
+            // That took back what others had announced who wait for the same mailbox: they look again.
+            self.wake_waiting();
             return Poll::Ready(());
         }
         self.times_full.set(self.times_full.get() + 1);
@@ -199,6 +204,10 @@ impl<X: ExtraMessages> Outgoing<X> {
             Some(event) => {
                 queue[core].push_back(event);
                 self.replies_waiting.set(self.replies_waiting.get() + 1);
+                // The log's writer replies while the pump sleeps, and only a pump that flushes is told of room.
+                if !is_on(Fault::MeshQueuedReplyNotRung) {
+                    self.ring_self();
+                }
             }
         }
     }
@@ -218,6 +227,10 @@ impl<X: ExtraMessages> Outgoing<X> {
         if self.replies_waiting.get() > 0 {
             self.flush_replies();
         }
+        self.wake_waiting();
+    }
+
+    fn wake_waiting(&self) {
         for waker in self.waiting_for_room.borrow_mut().drain(..) {
             waker.wake();
         }

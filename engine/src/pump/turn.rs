@@ -153,8 +153,7 @@ impl<A: Additions> Pump<A> {
                 core.orders.borrow_mut().add(from, call, order);
             }
             CoreEvent::Request(call, Request::Metrics) => {
-                let state =
-                    PumpState { mailbox_messages: self.incoming.waiting(), jobs: self.jobs.len() };
+                let state = PumpState { mailbox_messages: self.incoming.waiting(), jobs: self.jobs.len() };
                 let metrics = A::metrics(core, &self.shard, &self.journal.queue(), state);
                 core.outgoing.send_reply(from, call, Reply::Metrics(Box::new(metrics)));
             }

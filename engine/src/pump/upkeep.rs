@@ -51,11 +51,8 @@ impl<A: Additions<Platform: Housekeeping>> Upkeep<A> {
     /// Runs until the daemon stops, `drained` says that nothing more comes to this core, all cores have delivered, and this
     /// core's data is in snapshots.
     pub async fn run(mut self, drained: impl Future<Output = ()>, stopping: Arc<Stopping>) {
-        let mut due_ns = self.after(if self.options.has_logs {
-            Duration::ZERO
-        } else {
-            self.options.checkpoint_interval
-        });
+        let mut due_ns =
+            self.after(if self.options.has_logs { Duration::ZERO } else { self.options.checkpoint_interval });
         // None while checkpoints succeed: after a failure, a full log alone does not start the next one.
         let mut retry_interval = None;
         while !stopping.is_asked_for() {

@@ -36,7 +36,9 @@ pub(super) fn begin<X: ExtraMessages>(wanted: Work, shard: &Shard) -> Job<X> {
         Work::Retain { to, spared } => job(FreeWork::sparing(shard, to, &spared), freed),
         Work::Relieve(to) => job(FreeWork::saved(vec![ROOT], to), freed),
         Work::Snapshot { host, kind, from, to } => {
-            job(SnapshotWork::new(host, kind, from, to), |snapshots| Reply::Snapshots(snapshots.map(Box::new)))
+            job(SnapshotWork::new(host, kind, from, to), |snapshots| {
+                Reply::Snapshots(snapshots.map(Box::new))
+            })
         }
         Work::Dump(selector) => job(DumpWork::new(shard, &selector), Reply::Dumped),
         Work::Health { request, mine, now } => {

@@ -64,6 +64,8 @@ pub enum Fault {
     MeshRoomNotRung,
     /// Mesh: a pump does not look for room for its queued replies before it sleeps.
     MeshSleepsOverReplies,
+    /// Mesh: a pump is not told of a reply that was queued while it slept.
+    MeshQueuedReplyNotRung,
     /// Stop: a core arrives at the barrier before it has delivered everything.
     StopArrivesBeforeDelivery,
     /// Stop: a core does not wait for the others.
@@ -99,6 +101,7 @@ impl Fault {
         Self::PublishedNeverReclaimed,
         Self::MeshRoomNotRung,
         Self::MeshSleepsOverReplies,
+        Self::MeshQueuedReplyNotRung,
         Self::StopArrivesBeforeDelivery,
         Self::StopWithoutBarrier,
     ];

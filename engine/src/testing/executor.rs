@@ -206,7 +206,8 @@ impl Executor {
         runnable.append(&mut self.0.woken.0.lock().expect("nobody panics with it"));
         let tasks = self.0.tasks.borrow();
         let is_eligible = |&&task: &&usize| core.is_none_or(|core| tasks[task].core == core);
-        let eligible = if core.is_none() { runnable.len() } else { runnable.iter().filter(is_eligible).count() };
+        let eligible =
+            if core.is_none() { runnable.len() } else { runnable.iter().filter(is_eligible).count() };
         if eligible == 0 {
             return None;
         }

@@ -117,12 +117,7 @@ impl Additions for DaemonCore {
         self.newcomers.push(newcomer);
     }
 
-    fn metrics(
-        core: &Core,
-        shard: &Shard,
-        log: &CommitQueue<RealPlatform>,
-        pump: PumpState,
-    ) -> CoreMetrics {
+    fn metrics(core: &Core, shard: &Shard, log: &CommitQueue<RealPlatform>, pump: PumpState) -> CoreMetrics {
         CoreMetrics::take(core, shard, log, pump)
     }
 

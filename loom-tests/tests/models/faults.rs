@@ -74,7 +74,7 @@ fn noticed_by(fault: Fault) -> &'static [&'static str] {
         Fault::PublishedUnpinned | Fault::PublishedReclaimedEarly => &[NOT_DESTROYED],
         Fault::PublishedNeverReclaimed => &[DESTROYED_ONCE],
         Fault::MeshRoomNotRung => &[ROOM, QUEUED],
-        Fault::MeshSleepsOverReplies => &[QUEUED],
+        Fault::MeshSleepsOverReplies | Fault::MeshQueuedReplyNotRung => &[QUEUED],
         Fault::StopArrivesBeforeDelivery | Fault::StopWithoutBarrier => &[STOP],
     }
 }

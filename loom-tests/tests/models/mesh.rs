@@ -3,6 +3,7 @@
 use engine::pump::event::{CallId, CoreEvent, ExtraMessages, Reply};
 use engine::pump::mesh::{Incoming, Outgoing, mesh};
 use futures_lite::FutureExt;
+use futures_lite::future::zip;
 use loom::thread;
 
 use super::bed;
@@ -36,7 +37,7 @@ fn two_cores(
 }
 
 /// The turns of a pump that takes numbers, until it has them all.
-async fn take_numbers(outgoing: Outgoing<Numbers>, mut incoming: Incoming<Numbers>) {
+async fn take_numbers(outgoing: Outgoing<Numbers>, mut incoming: Incoming<Numbers>) -> Outgoing<Numbers> {
     let mut next = 0;
     loop {
         let mut is_busy = false;
@@ -53,7 +54,7 @@ async fn take_numbers(outgoing: Outgoing<Numbers>, mut incoming: Incoming<Number
         }
         outgoing.flush();
         if next == MESSAGES {
-            return;
+            return outgoing;
         }
         if !is_busy {
             incoming.sleep(&outgoing, || false).await;
@@ -80,28 +81,36 @@ fn a_sender_that_waits_for_room_is_rung() {
             };
             bed::run(connection.or(pump));
         };
-        two_cores(send, |outgoing, incoming| bed::run(take_numbers(outgoing, incoming)));
+        two_cores(send, |outgoing, incoming| {
+            bed::run(take_numbers(outgoing, incoming));
+        });
     });
 }
 
-/// A pump never waits for room: what it replies is queued, and sent in a later turn.
+/// A pump never waits for room. What its log replies while it sleeps is queued, and sent when there is room.
 #[test]
 fn queued_replies_are_sent_when_there_is_room() {
     bounded(3, 500, || {
         let reply = |outgoing: Outgoing<Numbers>, mut incoming: Incoming<Numbers>| {
-            (0..MESSAGES).for_each(|number| {
-                outgoing.send_reply(1, CallId(0), Reply::Metrics(Box::new(number)));
-            });
-            bed::run(async {
-                loop {
+            let pump = async {
+                while incoming.receive(1).is_none() {
                     outgoing.flush();
-                    if outgoing.replies_waiting() == 0 {
-                        return;
-                    }
                     incoming.sleep(&outgoing, || false).await;
                 }
-            });
+            };
+            let log = async {
+                (0..MESSAGES).for_each(|number| {
+                    outgoing.send_reply(1, CallId(0), Reply::Metrics(Box::new(number)));
+                });
+            };
+            bed::run(zip(pump, log));
         };
-        two_cores(reply, |outgoing, incoming| bed::run(take_numbers(outgoing, incoming)));
+        two_cores(reply, |outgoing, incoming| {
+            bed::run(async {
+                let outgoing = take_numbers(outgoing, incoming).await;
+                // All are there: the other core ends.
+                outgoing.send(0, CoreEvent::Notice(0));
+            });
+        });
     });
 }

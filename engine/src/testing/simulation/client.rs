@@ -108,7 +108,10 @@ impl Client {
     }
 
     /// A request of a connection to some core.
-    fn connection<F: Future<Output = ()> + 'static>(&mut self, request: impl FnOnce(Rc<Traffic>, usize) -> F) {
+    fn connection<F: Future<Output = ()> + 'static>(
+        &mut self,
+        request: impl FnOnce(Rc<Traffic>, usize) -> F,
+    ) {
         let source = self.random.index(self.traffic.cores.len());
         let (shared, traffic) = (Rc::clone(&self.shared), Rc::clone(&self.traffic));
         let request = request(traffic, source);
@@ -302,8 +305,7 @@ impl Traffic {
         let before = self.traffic(host);
         if is_all {
             self.change(host, |traffic| {
-                (traffic.frees_begun, traffic.frees_open) =
-                    (traffic.frees_begun + 1, traffic.frees_open + 1);
+                (traffic.frees_begun, traffic.frees_open) = (traffic.frees_begun + 1, traffic.frees_open + 1);
             });
         }
         let call = Call::new(&self.cores[source]);

@@ -271,8 +271,12 @@ impl World {
         // On a machine of its own.
         executor.spawn_on(setting.cores, "client", async move { client.run(actions).await });
 
-        let is_over =
-            || self.disk.is_stopped() || shared.has_failed_start.get() || shared.failure.borrow().is_some() || shared.closed.get() == setting.cores;
+        let is_over = || {
+            self.disk.is_stopped()
+                || shared.has_failed_start.get()
+                || shared.failure.borrow().is_some()
+                || shared.closed.get() == setting.cores
+        };
         let ended = executor.run(TURNS_MAX, is_over);
         let tasks = executor.tasks();
         self.end(&shared, &executor);

@@ -49,8 +49,14 @@ impl Oracle {
     /// A core is about to apply a sample.
     pub(super) fn applied(&mut self, series: SeriesIndex, time: i64, value: f64) -> WriteName {
         self.order += 1;
-        let write =
-            Write { value, order: self.order, acknowledged_ns: None, is_safe: false, is_in_snapshot: false, is_freed: false };
+        let write = Write {
+            value,
+            order: self.order,
+            acknowledged_ns: None,
+            is_safe: false,
+            is_in_snapshot: false,
+            is_freed: false,
+        };
         self.slots.entry((series, time)).or_default().push(write);
         WriteName(series, time, self.order)
     }
