@@ -6,6 +6,7 @@ use engine::config::{Aggregation, Metric, Metrics};
 use engine::memory::retention::FreeWork;
 use engine::memory::shard::Shard;
 use engine::memory::spared::Spared;
+use engine::memory::work::ShardWork;
 use engine::recovery::Recovery;
 use engine::series::tree::ROOT;
 use engine::wal::encode::SegmentEncoder;
@@ -78,8 +79,7 @@ fn retention_frees_old_buffers_but_those_of_spared_hosts() {
     let all: &[f64] = &[1.0, 2.0, 3.0];
     let mut shard = loaded(&everyone);
     let mut free = |spared: &[u8]| {
-        let mut work = FreeWork::sparing(&shard, OLDEST, &Spared::decode(spared).unwrap());
-        while !work.step(&mut shard) {}
+        FreeWork::sparing(&shard, OLDEST, &Spared::decode(spared).unwrap()).finish(&mut shard);
         held(&shard)
     };
     assert_eq!(free(br#"{"c":["a","b"],"d":["a"]}"#), expected([("c/a", all), ("c/b", all), ("d/a", all)]));

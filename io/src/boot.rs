@@ -10,6 +10,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use engine::durable::checkpoint::Inherited;
 use engine::durable::load::{self, LoadedCore};
 use engine::memory::spared::Spared;
+use engine::pump::mesh::{MAILBOX_MESSAGES, mesh};
+use engine::pump::stop::Stopping;
 use engine::series::directory::Directory;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -18,10 +20,7 @@ use signal_hook::iterator::Signals;
 use crate::backend::Backend;
 use crate::cleanup;
 use crate::command_line::{CommandLine, print_out};
-use crate::core::memory_cap::CheckpointsWanted;
-use crate::core::mesh::mesh;
-use crate::core::retention::CleanupOrders;
-use crate::core::{Stopping, clock_seconds};
+use crate::core::clock_seconds;
 use crate::early::{Early, EarlyStart};
 use crate::listen::nats::feed::Feed;
 use crate::listen::nats::{Bridge, BridgeThread};
@@ -305,16 +304,17 @@ impl Daemon {
             seed,
             tls: self.tls.clone(),
             stop: self.stop.clone(),
-            stopping: Stopping::new(cores_count),
+            stopping: Stopping::new(cores_count, self.stop.flag()),
             inherited,
-            wanted: CheckpointsWanted::new(cores_count),
-            orders: CleanupOrders::new(cores_count),
             backend,
             metrics: Arc::clone(&self.metrics),
             pulses,
         };
         let mut threads = vec![first.thread];
-        let parts = mesh(cores_count).into_iter().zip(listeners).zip(cores).zip(feeds).zip(&self.cpus);
+        let mesh = mesh(cores_count, MAILBOX_MESSAGES);
+        // One for the process: the executor library's wakers must not be dropped on another core.
+        mesh[0].leak_shared();
+        let parts = mesh.into_iter().zip(listeners).zip(cores).zip(feeds).zip(&self.cpus);
         for ((((ends, listeners), (loaded, hosts)), feed), &cpu) in parts {
             let index = ends.index;
             let start = CoreStart { shared: shared.clone(), ends, listeners, loaded, hosts, feed };

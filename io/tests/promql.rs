@@ -85,7 +85,10 @@ impl Pair {
         let (mut lines, mut samples) = (Vec::new(), Vec::<Sample>::new());
         for metric in METRICS {
             for host in 0..4 {
-                for level in (0..5).filter(|_| random.below(10) > 1) {
+                for level in 0..5 {
+                    if random.below(10) <= 1 {
+                        continue;
+                    }
                     let (labels, tags) = series(host % 2, host, level);
                     for (minute, value) in values(random, metric.starts_with("counter")) {
                         let time = base + minute * 60;

@@ -88,6 +88,31 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Says in the log what `who` did in a round; failures in one line, however many.
+    pub fn report(&self, who: &str) {
+        let Self { files, directories, archives, rows, set_aside, failures, first_failure } = self;
+        if *archives > 0 {
+            tracing::info!("{who}: {rows} samples archived in {archives} files");
+        }
+        if *files > 0 || *directories > 0 {
+            tracing::info!(
+                "{who}: {files} snapshots out of retention deleted, {directories} empty directories removed"
+            );
+        }
+        if *set_aside > 0 {
+            tracing::error!(
+                "{who}: {set_aside} damaged snapshots were set aside as .corrupt, and are in no archive"
+            );
+        }
+        if let Some(error) = first_failure {
+            tracing::error!(
+                "{who}: cleanup failed {failures} times, the next round tries again; the first: {error}"
+            );
+        }
+    }
+}
+
 /// One round over all clusters: deletes what is out of retention of the hosts (cluster, host) that are `mine`, and the
 /// directories left empty.
 pub async fn round<P: Clock + Housekeeping>(

@@ -145,7 +145,7 @@ impl<P: Platform, T: 'static> Journal<P, T> {
     /// Stores a batch of core `source` and encodes it; refuses it while the log has failed.
     pub fn write(&mut self, shard: &mut Shard, source: usize, batch: Batch, tag: T) {
         let now = self.platform.now_seconds();
-        // What is carried over comes first in the next segment.
+        // Off: acknowledged at the end of the turn, when its hosts are published. What is carried over comes first in the next segment.
         if self.is_off || self.carried_from.is_some() {
             let applied = shard.apply(source, &batch, now, None);
             self.turn.push((tag, Part::Write { source, applied, batch }));

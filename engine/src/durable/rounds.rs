@@ -30,36 +30,59 @@ pub struct DueRound {
     pub cleanup: bool,
 }
 
+/// When what is due.
+#[derive(Clone, Debug)]
+pub struct RoundOptions {
+    /// Directory of the log: there the time of the last cleanup is kept.
+    pub directory: PathBuf,
+    /// How long samples are kept, in seconds.
+    pub retention_seconds: i64,
+    /// Time between two rounds of retention.
+    pub free_interval: Duration,
+    /// Time between two rounds of cleanup.
+    pub cleanup_interval: Duration,
+}
+
+impl RoundOptions {
+    /// Those of a daemon that keeps samples for so long.
+    #[must_use]
+    pub fn of(directory: PathBuf, retention: Duration) -> Self {
+        Self {
+            directory,
+            retention_seconds: i64::try_from(retention.as_secs()).unwrap_or(i64::MAX),
+            free_interval: retention / 2,
+            cleanup_interval: retention.max(CLEANUP_INTERVAL_MIN),
+        }
+    }
+}
+
 /// The rounds of one daemon.
 #[derive(Debug)]
 pub struct Rounds<P> {
     platform: P,
-    directory: PathBuf,
-    retention: Duration,
+    options: RoundOptions,
     retention_due_ns: u64,
     cleanup_due_ns: u64,
     clock: ClockTrust,
 }
 
 impl<P: Clock + Archiving> Rounds<P> {
-    /// Rounds of a daemon that starts now; `directory` is that of the log.
-    pub async fn start(platform: P, directory: &Path, retention: Duration) -> Self {
+    /// Rounds of a daemon that starts now.
+    pub async fn start(platform: P, options: RoundOptions) -> Self {
         let (now, now_ns) = (platform.now_seconds(), platform.now_ns());
-        let cleanup_interval = retention.max(CLEANUP_INTERVAL_MIN);
-        let found = read_last_cleanup(&platform, &directory.join(LAST_CLEANUP)).await;
+        let found = read_last_cleanup(&platform, &options.directory.join(LAST_CLEANUP)).await;
         // The clock may have been ahead.
         let last = found.filter(|last| *last <= now);
         let rounds = Self {
-            retention_due_ns: now_ns.saturating_add(nanos(retention / 2)),
+            retention_due_ns: now_ns.saturating_add(nanos(options.free_interval)),
             cleanup_due_ns: {
                 let since = last.map_or(0, |last| u64::try_from(now.saturating_sub(last)).unwrap_or(0));
-                let left = cleanup_interval.saturating_sub(Duration::from_secs(since));
+                let left = options.cleanup_interval.saturating_sub(Duration::from_secs(since));
                 now_ns.saturating_add(nanos(left))
             },
-            clock: ClockTrust::new(now, now_ns, last, seconds(retention)),
+            clock: ClockTrust::new(now, now_ns, last, options.retention_seconds),
             platform,
-            directory: directory.to_owned(),
-            retention,
+            options,
         };
         if last.is_none() {
             rounds.keep_time(now).await;
@@ -71,7 +94,7 @@ impl<P: Clock + Archiving> Rounds<P> {
     pub fn due(&mut self) -> Option<DueRound> {
         let (now, now_ns) = (self.platform.now_seconds(), self.platform.now_ns());
         let round = DueRound {
-            oldest: now.saturating_sub(seconds(self.retention)),
+            oldest: self.oldest(),
             retention: now_ns >= self.retention_due_ns,
             cleanup: now_ns >= self.cleanup_due_ns,
         };
@@ -79,12 +102,12 @@ impl<P: Clock + Archiving> Rounds<P> {
             return None;
         }
         if round.retention {
-            self.retention_due_ns = now_ns.saturating_add(nanos(self.retention / 2));
+            self.retention_due_ns = now_ns.saturating_add(nanos(self.options.free_interval));
         }
         if round.cleanup {
             // Until it is done.
             self.cleanup_due_ns =
-                now_ns.saturating_add(nanos((self.retention / 2).max(CLEANUP_INTERVAL_MIN)));
+                now_ns.saturating_add(nanos(self.options.free_interval.max(CLEANUP_INTERVAL_MIN)));
         }
         match self.clock.look(now, now_ns) {
             Ok(()) => Some(round),
@@ -97,16 +120,27 @@ impl<P: Clock + Archiving> Rounds<P> {
         }
     }
 
+    /// now − retention, in seconds.
+    pub fn oldest(&self) -> i64 {
+        self.platform.now_seconds().saturating_sub(self.options.retention_seconds)
+    }
+
+    /// Directory of the log.
+    pub fn directory(&self) -> &Path {
+        &self.options.directory
+    }
+
     /// Cleanup was done.
     pub async fn cleaned(&mut self) {
-        let interval = self.retention.max(CLEANUP_INTERVAL_MIN);
-        self.cleanup_due_ns = self.platform.now_ns().saturating_add(nanos(interval));
+        self.cleanup_due_ns = self.platform.now_ns().saturating_add(nanos(self.options.cleanup_interval));
         self.keep_time(self.platform.now_seconds()).await;
     }
 
     async fn keep_time(&self, now: i64) {
         let text = format!("{now}\n").into_bytes();
-        if let Err(error) = write_atomically(&self.platform, &self.directory, LAST_CLEANUP, text).await {
+        if let Err(error) =
+            write_atomically(&self.platform, &self.options.directory, LAST_CLEANUP, text).await
+        {
             tracing::warn!("the time of the last cleanup cannot be kept: {error}");
         }
     }
@@ -162,10 +196,6 @@ fn grown_seconds(now_ns: u64) -> i64 {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

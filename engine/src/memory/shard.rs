@@ -8,6 +8,7 @@ use super::chain::{Chain, Written};
 use super::pool::Pool;
 use super::retention::FreeWork;
 use super::save::HostsBeingSaved;
+use super::work::ShardWork;
 use crate::config::{MetricId, Metrics};
 use crate::series::chunks::Chunks;
 use crate::series::route::{Batch, Sample};
@@ -307,9 +308,7 @@ impl Shard {
 
     /// Frees every buffer at or below a level that ends before `to`; returns how many.
     pub fn free_before(&mut self, level: LevelId, to: i64) -> usize {
-        let mut work = FreeWork::new(vec![level], to);
-        while !work.step(self) {}
-        work.freed()
+        FreeWork::new(vec![level], to).finish(self)
     }
 
     /// Frees the level's own buffers that end before `to`; returns how many.

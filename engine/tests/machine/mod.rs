@@ -20,6 +20,7 @@ use engine::memory::save::HostHandedOver;
 use engine::memory::shard::Shard;
 use engine::memory::snapshot::SnapshotWork;
 use engine::memory::spared::Spared;
+use engine::memory::work::ShardWork;
 use engine::platform::{Clock, Files};
 use engine::series::route::{Batch, Sample};
 use engine::series::tree::LevelId;
@@ -235,9 +236,7 @@ impl Hosts for ShardHosts {
     }
 
     async fn hand_over(&self, host: LevelId, kind: Kind, from: i64, to: i64) -> Option<HostSnapshots> {
-        let mut work = SnapshotWork::new(host, kind, from, to);
-        while !work.step(&mut self.0.borrow_mut()) {}
-        work.into_snapshots(&self.0.borrow())
+        SnapshotWork::new(host, kind, from, to).finish(&mut self.0.borrow_mut())
     }
 
     async fn take_back(&self, handed_over: HostHandedOver) {
