@@ -86,11 +86,14 @@ impl Pair {
         for metric in METRICS {
             for host in 0..4 {
                 for level in 0..5 {
-                    if random.below(10) <= 1 {
+                    if random.below(10) < 2 {
                         continue;
                     }
                     let (labels, tags) = series(host % 2, host, level);
+                    // No two series have the same value, of which topk might keep either.
+                    let own = (samples.len() % 8191) as f64 / 8192.0 / 8.0;
                     for (minute, value) in values(random, metric.starts_with("counter")) {
+                        let value = value + own;
                         let time = base + minute * 60;
                         samples.push((format!("{metric}{{{labels}}}"), time, value));
                         lines.push((time, format!("{metric},{tags} value={value} {time}\n")));
