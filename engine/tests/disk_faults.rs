@@ -13,6 +13,7 @@ use engine::durable::names::SegmentName;
 use engine::durable::segments::LogFate;
 use engine::memory::retention::FreeWork;
 use engine::memory::spared::Spared;
+use engine::memory::work::ShardWork;
 use engine::platform::{Clock, DirectoryEntry, Disk, Files};
 use engine::series::route::core_of;
 use engine::series::tree::ROOT;
@@ -465,9 +466,7 @@ fn what_the_log_holds_is_loaded_and_saved_whatever_its_age() {
         let retain = |core: &Core| {
             let oldest = platform.now_seconds() - machine::RETENTION_SECONDS;
             let mut shard = core.shard.borrow_mut();
-            let mut work = FreeWork::sparing(&shard, oldest, &Spared::default());
-            while !work.step(&mut shard) {}
-            work.freed()
+            FreeWork::sparing(&shard, oldest, &Spared::default()).finish(&mut shard)
         };
         assert_eq!(retain(&core), 0);
         core.checkpoints.run(&core.hosts()).await.unwrap();

@@ -191,7 +191,8 @@ fn start_daemon_tasks(core: &Rc<Core>, store: &MetricStore, sparing: AskedBacken
 fn upkeep_options(store: &MetricStore, has_logs: bool) -> UpkeepOptions {
     UpkeepOptions {
         look_interval: LOOK_INTERVAL,
-        checkpoint_interval: store.checkpoint_interval,
+        // Retention frees only what is in snapshots, which must not wait for much longer than that.
+        checkpoint_interval: store.checkpoint_interval.min(store.retention_in_memory / 2),
         retry_interval: RETRY_INTERVAL,
         retry_interval_max: RETRY_INTERVAL_MAX,
         log_bytes_max: store.checkpoints.wal_bytes_max,

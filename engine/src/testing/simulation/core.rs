@@ -173,7 +173,8 @@ impl Additions for SimCore {
     fn checkpoint_over(&self, result: &Result<Complete, CheckpointError>, _took: Duration) {
         let Shared { platform, summary, oracle, population, setting, .. } = &*self.shared;
         platform.note(|| format!("-- core {}: checkpoint {result:?}", self.index));
-        self.is_saved.set(result.is_ok());
+        // Hosts that could not be saved are kept in the log.
+        self.is_saved.set(result.as_ref().is_ok_and(|complete| complete.kept_in_log == 0));
         if result.is_err() {
             summary.borrow_mut().failed_checkpoints += 1;
             return;
