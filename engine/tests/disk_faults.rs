@@ -486,9 +486,7 @@ fn what_is_handed_over_is_not_freed_before_it_is_durable() {
         let snapshots = hosts.hand_over(level, engine::checkpoint::Kind::Binary, T, T).await.unwrap();
         let free = || {
             let mut shard = core.shard.borrow_mut();
-            let mut work = FreeWork::saved(vec![ROOT], i64::MAX);
-            while !work.step(&mut shard) {}
-            work.freed()
+            FreeWork::saved(vec![ROOT], i64::MAX).finish(&mut shard)
         };
         assert_eq!(free(), 0);
         hosts.take_back(snapshots.handed_over).await;
