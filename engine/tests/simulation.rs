@@ -76,6 +76,8 @@ fn what_is_acknowledged_survives_and_nothing_else_appears() {
         (sum.failed_checkpoints, "failed checkpoints"),
         (sum.log_failures, "failures of a log"),
         (sum.refused, "refused samples"),
+        (sum.retentions, "passes of retention"),
+        (sum.listed, "hosts looked for"),
     ] {
         assert!(count >= seeds() / 50, "only {count} {what}");
     }

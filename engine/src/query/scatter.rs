@@ -162,15 +162,6 @@ enum State {
     Answering,
 }
 
-/// What a step came to.
-#[derive(Debug)]
-pub enum Step {
-    /// There is more to do.
-    More,
-    /// This is the answer.
-    Done(Result<CoreAnswer, TooLarge>),
-}
-
 impl CoreQuery {
     /// A question not yet looked at.
     #[must_use]
@@ -189,8 +180,8 @@ impl CoreQuery {
         }
     }
 
-    /// Does a small part of the work.
-    pub fn step(&mut self, shard: &Shard) -> Step {
+    /// Does a small part of the work; the answer, when that was the last.
+    pub fn step(&mut self, shard: &Shard) -> Option<Result<CoreAnswer, TooLarge>> {
         match self.state {
             State::Listing => {
                 self.list_all_nodes();
@@ -199,7 +190,7 @@ impl CoreQuery {
                     self.state = State::Answering;
                     self.reserve(values);
                 }
-                Step::More
+                None
             }
             State::Counting => {
                 // First the size of everything, from the buffers' edges; nothing is read for it.
@@ -210,7 +201,7 @@ impl CoreQuery {
                         self.is_counted = true;
                         (self.query, self.row) = (0, 0);
                         self.reserve(self.answer.values);
-                        return Step::More;
+                        return None;
                     };
                     let mut scratch = std::mem::take(&mut self.scratch);
                     let values =
@@ -223,14 +214,14 @@ impl CoreQuery {
                         return self.too_large();
                     }
                 }
-                Step::More
+                None
             }
             State::Answering => self.answer_row(shard),
         }
     }
 
-    fn too_large(&self) -> Step {
-        Step::Done(Err(TooLarge { values_max: self.question.values_max }))
+    fn too_large(&self) -> Option<Result<CoreAnswer, TooLarge>> {
+        Some(Err(TooLarge { values_max: self.question.values_max }))
     }
 
     /// How many values this core reads at most, if it is seen from the request alone that all cores together read
@@ -293,9 +284,9 @@ impl CoreQuery {
         (self.query_at(of).host == query.host && shard.tree().level(level).is_live()).then_some(level)
     }
 
-    fn answer_row(&mut self, shard: &Shard) -> Step {
+    fn answer_row(&mut self, shard: &Shard) -> Option<Result<CoreAnswer, TooLarge>> {
         if self.query >= self.question.queries.len() + self.all_nodes.len() {
-            return Step::Done(Ok(std::mem::take(&mut self.answer)));
+            return Some(Ok(std::mem::take(&mut self.answer)));
         }
         let mut text = std::mem::take(&mut self.answer.text);
         text.cut();
@@ -338,7 +329,7 @@ impl CoreQuery {
         } else {
             (self.row, self.rows_written) = (self.row + 1, written);
         }
-        Step::More
+        None
     }
 
     fn query_at(&self, index: usize) -> &Query {

@@ -56,6 +56,8 @@ struct State {
     random: Random,
     names: Names,
     inodes: BTreeMap<u64, Inode>,
+    /// When files were last written.
+    ages: BTreeMap<PathBuf, i64>,
     /// Numbers of operations and inodes.
     last_number: u64,
     /// By number of the operation.
@@ -76,6 +78,7 @@ impl SimDisk {
             random,
             names: Names::default(),
             inodes: BTreeMap::new(),
+            ages: BTreeMap::new(),
             last_number: 0,
             under_way: BTreeMap::new(),
             faults: Faults::default(),
@@ -84,6 +87,16 @@ impl SimDisk {
             is_stopped: false,
             trace: is_traced.then(String::new),
         })))
+    }
+
+    /// A file was written at this time, in seconds; renaming it does not make it younger.
+    pub(super) fn set_age(&self, path: &Path, modified: i64) {
+        self.state().ages.insert(path.to_owned(), modified);
+    }
+
+    /// When a file was written, if a core wrote it.
+    pub(super) fn age(&self, path: &Path) -> Option<i64> {
+        self.state().ages.get(path).copied()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -17,6 +17,8 @@ use crate::platform::{Clock, DirectoryEntry, Disk, Files, LogFile, Writes};
 pub struct SimPlatform {
     pub(super) disk: SimDisk,
     executor: Executor,
+    /// Whose tasks are spawned through it.
+    core: usize,
     /// What the clock of the wall shows at virtual time 0, in seconds.
     wall_seconds: Rc<Cell<i64>>,
 }
@@ -39,7 +41,13 @@ impl SimPlatform {
     /// A process on this machine; `wall_seconds` is what the clock of the wall shows at virtual time 0.
     #[must_use]
     pub fn new(disk: SimDisk, executor: Executor, wall_seconds: i64) -> Self {
-        Self { disk, executor, wall_seconds: Rc::new(wall_seconds.into()) }
+        Self { disk, executor, core: 0, wall_seconds: Rc::new(wall_seconds.into()) }
+    }
+
+    /// The machine as this core sees it.
+    #[must_use]
+    pub fn of_core(&self, core: usize) -> Self {
+        Self { core, ..self.clone() }
     }
 
     /// Sets the clock of the wall forward.
@@ -107,7 +115,9 @@ impl Disk for SimPlatform {
     }
 
     async fn write_file(&self, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
-        self.perform(Operation::WriteFile { path: path.to_owned(), bytes }).await.map(drop)
+        self.perform(Operation::WriteFile { path: path.to_owned(), bytes }).await?;
+        self.disk.set_age(path, self.now_seconds());
+        Ok(())
     }
 
     async fn create_directory(&self, directory: &Path) -> io::Result<()> {
@@ -134,6 +144,10 @@ impl Disk for SimPlatform {
     }
 
     async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        // Before it is: a machine that stops within it may have done it.
+        if let Some(modified) = self.disk.age(from) {
+            self.disk.set_age(to, modified);
+        }
         self.perform(Operation::Rename { from: from.to_owned(), to: to.to_owned() }).await.map(drop)
     }
 
@@ -188,7 +202,7 @@ impl Clock for SimPlatform {
     }
 
     fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + 'static) {
-        self.executor.spawn(name, task);
+        self.executor.spawn_on(self.core, name, task);
     }
 }
 

@@ -6,6 +6,7 @@ use super::*;
 use crate::config::{Aggregation, Metric, MetricId, Metrics};
 use crate::memory::retention::FreeWork;
 use crate::memory::shard::Shard;
+use crate::memory::work::ShardWork;
 use crate::series::tree::ROOT;
 
 const NOW: i64 = 1_700_000_040;
@@ -74,9 +75,7 @@ impl Cores for Shards {
     async fn free_saved_before(&self, to: i64) -> u64 {
         let mut freed = 0;
         for shard in &mut *self.shards.borrow_mut() {
-            let mut work = FreeWork::saved(vec![ROOT], to);
-            while !work.step(shard) {}
-            freed += work.freed() as u64;
+            freed += FreeWork::saved(vec![ROOT], to).finish(shard) as u64;
         }
         freed
     }

@@ -3,21 +3,27 @@
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Summary;
 use super::client::Client;
-use super::core::{self, Core, Shared};
+use super::core::{self, Core, CoreStart, Shared, SimCore};
 use super::oracle::Oracle;
 use super::series::Population;
 use crate::checkpoint::Kind;
 use crate::durable::checkpoint::Inherited;
 use crate::durable::commit::{CommitOptions, WalSync};
-use crate::durable::load::{Found, LoadOptions, LoadedCore};
+use crate::durable::load::{Found, LoadOptions, LoadedCore, inherited};
 use crate::durable::names::LogFileName;
 use crate::memory::spared::Spared;
 use crate::platform::Files;
+use crate::pump::mesh::mesh;
+use crate::pump::stop::Stopping;
+use crate::series::directory::Directory;
+use crate::series::route::Router;
 use crate::sync::budget::Budget;
+use crate::sync::flag::Flag;
 use crate::testing::disk::SimDisk;
 use crate::testing::executor::{Ended, Executor};
 use crate::testing::faults::{Crash, Faults};
@@ -31,6 +37,8 @@ pub(super) const LOG: &str = "/data/wal";
 pub(super) const ROOT_DIRECTORY: &str = "/data/checkpoints";
 /// The time at which a history begins, in seconds since 1970.
 const BEGIN_SECONDS: i64 = 1_700_000_000;
+/// The least length of a segment in any life.
+const SEGMENT_BYTES_MIN: u64 = 8 * 1024;
 /// Turns of tasks a life may take: many times what the longest needs.
 const TURNS_MAX: u64 = 300_000;
 
@@ -45,6 +53,7 @@ pub(super) struct Setting {
     pub(super) checkpoint_ns: u64,
     pub(super) log_bytes_max: Option<u64>,
     pub(super) retention_seconds: i64,
+    pub(super) mailbox_messages: usize,
 }
 
 /// What goes on over all lives.
@@ -68,6 +77,7 @@ impl World {
             WalSync::Always,
             WalSync::Interval(interval),
             WalSync::None,
+            WalSync::Off,
         ]);
         Self {
             disk,
@@ -114,6 +124,7 @@ impl World {
             checkpoint_ns: random.one_of(&[30, 200, 2000]) * 1_000_000,
             log_bytes_max: random.one_of(&[None, Some(2 * segment_bytes)]),
             retention_seconds: 6 * 3600,
+            mailbox_messages: random.one_of(&[1, 2, 32]),
         }
     }
 
@@ -153,7 +164,7 @@ impl World {
         };
         let is_stopped = self.disk.is_stopped();
         let clean =
-            shared.filter(|shared| !is_stopped && !shared.is_unclean.get() && !shared.failed_start.get());
+            shared.filter(|shared| !is_stopped && !shared.is_unclean.get() && !shared.has_failed_start.get());
         match clean {
             Some(shared) => {
                 drop(shared);
@@ -175,7 +186,13 @@ impl World {
         };
         self.disk.crash(crash);
         match crash {
-            Crash::Kill => self.summary.borrow_mut().kills += 1,
+            Crash::Kill => {
+                self.summary.borrow_mut().kills += 1;
+                if self.sync == WalSync::Off {
+                    // Nothing but snapshots survives the process.
+                    self.oracle.borrow_mut().lose_power();
+                }
+            }
             Crash::Power { .. } => {
                 self.summary.borrow_mut().power_losses += 1;
                 self.oracle.borrow_mut().lose_power();
@@ -189,6 +206,7 @@ impl World {
         let options = LoadOptions {
             checkpoints: ROOT_DIRECTORY.into(),
             log: log.into(),
+            segment_bytes: SEGMENT_BYTES_MIN,
             metrics: self.population.metrics.clone(),
             retention_seconds: setting.retention_seconds,
             now,
@@ -217,34 +235,57 @@ impl World {
 
     fn run_cores(&mut self, setting: &Setting, loaded: Vec<LoadedCore>) -> Result<Rc<Shared>, String> {
         let executor = Executor::new(self.random.fork(), self.now_ns);
+        let stop = Arc::new(Flag::default());
+        let (directory, hosts) = Directory::new(setting.cores);
         let shared = Rc::new(Shared {
             platform: SimPlatform::new(self.disk.clone(), executor.clone(), self.wall_seconds),
             population: Rc::clone(&self.population),
             oracle: Rc::clone(&self.oracle),
             summary: Rc::clone(&self.summary),
             setting: *setting,
-            is_stopping: Cell::new(false),
-            undrained: Cell::new(setting.cores),
+            directory: Arc::clone(&directory),
+            stopping: Stopping::new(setting.cores, Arc::clone(&stop)),
+            sent: RefCell::default(),
+            applied: RefCell::default(),
+            frees: RefCell::default(),
+            under_way: (0..setting.cores).map(|_| Cell::default()).collect(),
             closed: Cell::new(0),
             is_unclean: Cell::new(false),
-            failed_start: Cell::new(false),
-            cores: RefCell::new((0..setting.cores).map(|index| Rc::new(Core::new(index))).collect()),
+            has_failed_start: Cell::new(false),
+            failure: RefCell::default(),
             queues: RefCell::default(),
         });
-        let inherited = Inherited::new(setting.cores, loaded[0].segments.clone());
-        for (core, loaded) in shared.cores.borrow().iter().zip(loaded) {
-            let (shared, core) = (Rc::clone(&shared), Rc::clone(core));
-            executor.spawn("core", core::run(shared, core, loaded, inherited.clone(), self.random.fork()));
+        let inherited = Inherited::new(setting.cores, inherited(&loaded));
+        let mut cores = Vec::new();
+        let parts = mesh(setting.cores, setting.mailbox_messages).into_iter().zip(loaded).zip(hosts);
+        for ((ends, mut loaded), mut hosts) in parts {
+            hosts.publish(&mut loaded.shard);
+            let index = ends.index;
+            let router = Router::new(self.population.metrics.clone(), setting.cores, 0);
+            let (core, incoming) =
+                Core::new(ends, directory.clone(), router, SimCore::new(Rc::clone(&shared), index));
+            cores.push(Rc::clone(&core));
+            let (inherited, random) = (inherited.clone(), self.random.fork());
+            let start = CoreStart { core, incoming, loaded, hosts, inherited, random };
+            executor.spawn_on(index, "core", core::run(Rc::clone(&shared), start));
         }
-        let client = Client::new(Rc::clone(&shared), self.random.fork());
+        let client = Client::new(Rc::clone(&shared), cores, stop, self.random.fork());
         let actions = self.random.one_of(&[10, 60, 200]);
-        executor.spawn("client", async move { client.run(actions).await });
+        // On a machine of its own.
+        executor.spawn_on(setting.cores, "client", async move { client.run(actions).await });
 
-        let is_over =
-            || self.disk.is_stopped() || shared.failed_start.get() || shared.closed.get() == setting.cores;
+        let is_over = || {
+            self.disk.is_stopped()
+                || shared.has_failed_start.get()
+                || shared.failure.borrow().is_some()
+                || shared.closed.get() == setting.cores
+        };
         let ended = executor.run(TURNS_MAX, is_over);
         let tasks = executor.tasks();
         self.end(&shared, &executor);
+        if let Some(failure) = shared.failure.take() {
+            return Err(failure);
+        }
         match ended {
             Ended::Done => Ok(shared),
             Ended::Stalled => Err(format!("all tasks wait for ever: {tasks:?}")),
@@ -275,7 +316,6 @@ impl World {
         }
         drop(queues);
         executor.kill();
-        shared.cores.take();
         self.now_ns = executor.now_ns();
         self.wall_seconds = shared.platform.wall_seconds();
     }

@@ -6,7 +6,6 @@
 
 mod client;
 mod core;
-mod job;
 mod life;
 mod oracle;
 mod series;
@@ -48,6 +47,10 @@ pub struct Summary {
     pub log_failures: u64,
     /// Samples looked for after a start.
     pub looked_for: u64,
+    /// Hosts looked for in the directory when a write was acknowledged.
+    pub listed: u64,
+    /// Passes of retention, of all cores.
+    pub retentions: u64,
 }
 
 impl Summary {
@@ -68,6 +71,8 @@ impl Summary {
             (&mut self.failed_checkpoints, other.failed_checkpoints),
             (&mut self.log_failures, other.log_failures),
             (&mut self.looked_for, other.looked_for),
+            (&mut self.listed, other.listed),
+            (&mut self.retentions, other.retentions),
         ];
         for (sum, more) in pairs {
             *sum += more;

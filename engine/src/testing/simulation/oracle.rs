@@ -21,6 +21,8 @@ struct Write {
     acknowledged_ns: Option<u64>,
     /// It was acknowledged, and promised to survive the loss of power as well.
     is_safe: bool,
+    /// A complete checkpoint holds it.
+    is_in_snapshot: bool,
     /// A free may have taken it, or a failed sync: nothing is promised any more, even if it is acknowledged later.
     is_freed: bool,
 }
@@ -47,8 +49,14 @@ impl Oracle {
     /// A core is about to apply a sample.
     pub(super) fn applied(&mut self, series: SeriesIndex, time: i64, value: f64) -> WriteName {
         self.order += 1;
-        let write =
-            Write { value, order: self.order, acknowledged_ns: None, is_safe: false, is_freed: false };
+        let write = Write {
+            value,
+            order: self.order,
+            acknowledged_ns: None,
+            is_safe: false,
+            is_in_snapshot: false,
+            is_freed: false,
+        };
         self.slots.entry((series, time)).or_default().push(write);
         WriteName(series, time, self.order)
     }
@@ -101,7 +109,7 @@ impl Oracle {
         for ((series, _), writes) in &mut self.slots {
             if is_owned(*series) {
                 for write in writes.iter_mut().filter(|write| write.order <= order) {
-                    write.is_safe |= write.acknowledged_ns.is_some();
+                    write.is_in_snapshot = true;
                 }
             }
         }
@@ -133,7 +141,8 @@ impl Oracle {
 
     /// The power has failed: what was not safe is not promised any more.
     pub(super) fn lose_power(&mut self) {
-        for write in self.slots.values_mut().flatten().filter(|write| !write.is_safe) {
+        let is_lost = |write: &&mut Write| !write.is_safe && !write.is_in_snapshot;
+        for write in self.slots.values_mut().flatten().filter(is_lost) {
             write.acknowledged_ns = None;
         }
     }
