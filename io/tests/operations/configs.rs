@@ -12,6 +12,16 @@ use crate::{read, root};
 /// Where the example with TLS expects its files.
 const TLS_FILES: [&str; 2] = ["/etc/cc-metric-store/tls/chain.pem", "/etc/cc-metric-store/tls/key.pem"];
 
+/// The shape of credentials of NATS: a token that nobody has signed, and the seed of a key that nobody uses.
+const NATS_CREDENTIALS: &str = "-----BEGIN NATS USER JWT-----
+eyJ0eXAiOiJKV1QifQ.e30.e30
+------END NATS USER JWT------
+
+-----BEGIN USER NKEY SEED-----
+SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y
+------END USER NKEY SEED------
+";
+
 fn examples() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = ["configs", "configs/examples"]
         .iter()
@@ -35,7 +45,7 @@ fn every_example_is_taken_without_a_warning() {
             text = text.replace(expected, made.to_str().expect("UTF-8"));
         }
         let credentials = directory.path().join("nats.creds");
-        fs::write(&credentials, "").expect("the scratch directory is writable");
+        fs::write(&credentials, NATS_CREDENTIALS).expect("the scratch directory is writable");
         text = text.replace("/etc/cc-metric-store/nats.creds", credentials.to_str().expect("UTF-8"));
         fs::write(directory.path().join("config.json"), text).expect("the scratch directory is writable");
         let finished = run(&["-check-config", "-config", "config.json"], directory.path());
