@@ -292,22 +292,20 @@ fn a_log_without_room_asks_for_a_checkpoint_and_goes_on() {
                 disk.set_faults(Faults { capacity_bytes, ..Faults::default() });
             };
             let_in(&files);
-            let (mut refused, mut failed, mut minute) = (0, 0, 0i64);
+            let (mut refused, mut minute) = (0, 0i64);
             for _ in 0..1500 {
                 let samples: Vec<_> =
                     (0..60).map(|slot| ("c", "h", T + 60 * (minute + slot) % 90_000, 0.1)).collect();
                 minute += 60;
                 refused += u32::from(core.write(&samples).await.is_err());
                 if core.checkpoints.is_log_full(None) {
-                    // The log may take the room that one has made for its snapshots: the next one finds it.
-                    failed += u32::from(core.checkpoints.run(&core.hosts()).await.is_err());
+                    core.checkpoints.run(&core.hosts()).await.unwrap();
                     let_in(&files);
                     platform.sleep(Duration::from_secs(6)).await;
                 }
             }
             assert!(core.journal.queue().statistics().segments > 10);
-            assert!(refused <= 3, "{refused} of 1500 writes were refused, seed {seed}");
-            assert!(failed <= 1, "{failed} checkpoints failed, seed {seed}");
+            assert!(refused <= 3, "{refused} of 1500 writes were refused, seed {}", platform.now_ns());
             assert_eq!(core.journal.queue().state(), LogState::Running);
         });
     }
