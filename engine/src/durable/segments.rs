@@ -305,7 +305,11 @@ impl<P: Platform> Segments<P> {
             Err(error) => Err(error),
         };
         let named = match written {
-            Ok(()) => self.platform.rename(&free_path, &log_path).await,
+            Ok(()) => {
+                // Also if that fails, or what follows: then it may be there all the same, and must go with the others.
+                self.sealed.borrow_mut().insert(id);
+                self.platform.rename(&free_path, &log_path).await
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = named {
@@ -314,7 +318,6 @@ impl<P: Platform> Segments<P> {
             return Err(error);
         }
         self.platform.sync_directory(self.directory()).await?;
-        self.sealed.borrow_mut().insert(id);
         self.rescued.set(Some(id));
         self.rescued_content.set(content);
         Ok(())

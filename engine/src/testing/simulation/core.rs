@@ -180,6 +180,10 @@ impl Additions for SimCore {
             return;
         }
         summary.borrow_mut().checkpoints += 1;
+        if !self.is_saved.get() {
+            // What is kept in the log is no safer than that.
+            return;
+        }
         let is_owned = |series| population.owner(series, setting.cores) == self.index;
         oracle.borrow_mut().checkpointed(self.checkpoint_order.get(), is_owned);
     }
