@@ -14,7 +14,7 @@ use engine::line::decode::{BadLine, LineStream, Outbox};
 use engine::memory::shard::Shard;
 use engine::query::gather::gather;
 use engine::query::request::QueryRequest;
-use engine::query::scatter::{CoreQuery, Step, scatter};
+use engine::query::scatter::{CoreQuery, scatter};
 use engine::series::directory::Directory;
 use engine::series::route::Router;
 
@@ -99,7 +99,7 @@ fn ask(shard: &Shard, directory: &Directory, body: &str, steps: &mut Vec<Duratio
             Some(least) => *least = time.min(*least),
             None => steps.push(time),
         }
-        if let Step::Done(answer) = step {
+        if let Some(answer) = step {
             let mut answer = answer.expect("no limit");
             let _ = gather(&questions, std::slice::from_ref(&answer));
             return answer.text.take_chunks().map(|chunk| chunk.len()).sum();

@@ -16,6 +16,7 @@ pub mod memory;
 pub mod platform;
 pub mod progress;
 pub mod promql;
+pub mod pump;
 pub mod query;
 pub mod recovery;
 pub mod reference_log;

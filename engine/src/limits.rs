@@ -45,6 +45,10 @@ pub const HEALTH_MISSING_SLOTS_MAX: i64 = 5;
 
 /// Values one query may answer, unless `query-limit` says otherwise (SPEC section 4).
 pub const QUERY_VALUES_MAX: u64 = 200_000_000;
+/// Values that a core may read for each of those that the whole query may answer: many are combined to one, or to statistics.
+pub const QUERY_READ_PER_VALUE: u64 = 100;
+/// What looking at one series counts as, in values read.
+pub const QUERY_SERIES_READ_VALUES: u64 = 16;
 /// Rows (type-ids × subtype-ids, over all queries) one request may ask for.
 pub const QUERY_ROWS_MAX: u64 = 1_000_000;
 /// Elements that all lists of a request's body may have together: queries, ids, names. Each takes some ten times its bytes.
@@ -141,6 +145,23 @@ const _: () = assert!(
         <= LOG_BLOCK_PAYLOAD_BYTES_MAX
 );
 
+/// Length of a segment of the log.
+pub const LOG_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// The block of a turn of the pump is ended when it has this many bytes.
+pub const LOG_TURN_BLOCK_BYTES: u64 = 512 * 1024;
+/// A segment with less room than this is ended before the next turn.
+pub const LOG_ROOM_BYTES_MIN: u64 = 4 * 1024 * 1024;
+/// From this many bytes on that wait to be written, a core's log takes nothing more.
+pub const LOG_PENDING_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+// What is recorded in a turn and does not fit goes into the next segment as a whole, so that has to have room for it: the block
+// under way, and the batch that made it long, which has at most the longest line more than a usual one.
+const _: () = assert!(LOG_TURN_BLOCK_BYTES <= LOG_ROOM_BYTES_MIN);
+const _: () = assert!(LOG_TURN_BLOCK_BYTES + 2 * FIELD_KEYS_BYTES_MAX as u64 <= LOG_SEGMENT_BYTES);
+// A block that is waiting leaves room for others to wait beside it.
+const _: () = assert!(LOG_TURN_BLOCK_BYTES < LOG_PENDING_BYTES_MAX as u64);
+const _: () = assert!(LOG_BLOCK_PAYLOAD_BYTES_MAX as u64 + 1024 < LOG_SEGMENT_BYTES);
+
 /// Deepest level below a host that a snapshot or the reference's log may hold (SPEC section 5); real ones have two.
 pub const SNAPSHOT_DEPTH_MAX: usize = 16;
 /// Longest payload of a record in the reference's log (SPEC section 5).
@@ -155,6 +176,8 @@ pub const ARCHIVE_ROW_GROUP_ROWS_MAX: usize = 4 * 1024 * 1024;
 pub const ARCHIVE_PAGE_ROWS_MAX: usize = 128 * 1024;
 /// Bytes of snapshots of one host that one archive file takes, but for a single larger snapshot; the others go into the next file.
 pub const ARCHIVE_HOST_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Largest snapshot that is loaded.
+pub const SNAPSHOT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// Largest snapshot that is archived.
 pub const ARCHIVE_SNAPSHOT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Largest list of the sources of an archive file that is read.

@@ -138,12 +138,14 @@ pub trait Files: Sync {
     /// # Errors
     /// Those of the file system.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// Hands on the bytes of a file in order, in pieces; the first one has a sector, unless the file is shorter.
+    /// Hands on the bytes of a file in order, in pieces, so many at most; the first piece has a sector, unless the file is
+    /// shorter.
     ///
     /// # Errors
     /// Those of the file system; some pieces may have been handed on.
-    fn read_pieces(&self, path: &Path, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
-        take(&self.read(path)?);
+    fn read_pieces(&self, path: &Path, bytes_max: u64, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let bytes = self.read(path)?;
+        take(&bytes[..bytes.len().min(usize::try_from(bytes_max).unwrap_or(usize::MAX))]);
         Ok(())
     }
     /// Makes durable what was written to a file, by whomever.

@@ -2,23 +2,28 @@
 //!
 //! In this order: of every host its snapshots, oldest first, then its reference log; then the segments of our
 //! own log, oldest first. Everything goes the way of a live sample, so it lands in the slots where it was.
-//! What snapshots held counts as saved; what logs held does not, so the next checkpoint covers it.
+//! What snapshots held counts as saved; what logs held does not, so the next checkpoint covers it. That is why
+//! of logs every sample is loaded, however old: it may be nowhere else. Out of retention it goes by the usual way, through
+//! a snapshot.
 
 use crate::checkpoint::{Kind, SnapshotError, SnapshotSeries, decode_as};
 use crate::memory::shard::Shard;
 use crate::memory::spared::Spared;
 use crate::reference_log::{self, LogSample};
 use crate::series::route::core_of;
-use crate::series::tree::SeriesId;
+use crate::series::tree::{LevelId, ROOT, SeriesId};
 use crate::wal;
+use crate::wal::segment::{HeaderError, SegmentHeader};
 
 /// What was found, added up over files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Samples loaded.
     pub samples: u64,
-    /// Samples older than the retention.
+    /// Samples that were left out because of their age.
     pub too_old: u64,
+    /// Samples of logs that are older than the retention, among those loaded.
+    pub late: u64,
     /// Samples of metrics that are not configured.
     pub unconfigured: u64,
 }
@@ -29,8 +34,10 @@ pub struct Recovery<'a> {
     shard: &'a mut Shard,
     core: usize,
     cores: usize,
-    /// Samples before this are left out: now − retention, in seconds.
+    /// Samples of snapshots before this are left out: now − retention, in seconds.
     oldest: i64,
+    /// Samples of logs before this are left out.
+    oldest_logged: i64,
     /// Hosts of which older samples are loaded as well.
     spared: Option<&'a Spared>,
     recovered: Recovered,
@@ -39,7 +46,14 @@ pub struct Recovery<'a> {
 impl<'a> Recovery<'a> {
     /// Loads into the shard of core `core` of `cores`; `oldest` is now − retention in seconds.
     pub fn new(shard: &'a mut Shard, core: usize, cores: usize, oldest: i64) -> Self {
-        Self { shard, core, cores, oldest, spared: None, recovered: Recovered::default() }
+        let recovered = Recovered::default();
+        Self { shard, core, cores, oldest, oldest_logged: i64::MIN, spared: None, recovered }
+    }
+
+    /// Leaves samples of logs out that are before this, in seconds: for those who do not make the log superfluous.
+    #[must_use]
+    pub fn logs_from(self, oldest_logged: i64) -> Self {
+        Self { oldest_logged, ..self }
     }
 
     /// Loads samples of these hosts however old they are.
@@ -97,7 +111,6 @@ impl<'a> Recovery<'a> {
 
     /// Loads the reference's log of a host, as far as it is whole.
     pub fn reference_log(&mut self, cluster: &str, host: &str, bytes: &[u8]) -> reference_log::LogRead {
-        let oldest = self.oldest_of(cluster, host);
         reference_log::read(bytes, &mut |sample: LogSample<'_>| match self.series(
             &[cluster, host],
             sample.path,
@@ -105,7 +118,7 @@ impl<'a> Recovery<'a> {
         ) {
             None => self.recovered.unconfigured += 1,
             Some(id) if !sample.value.is_nan() => {
-                self.load(id, oldest, sample.time, f64::from(sample.value), false);
+                self.load_logged(id, sample.time, f64::from(sample.value));
             }
             Some(_) => {}
         })
@@ -123,8 +136,8 @@ impl<'a> Recovery<'a> {
 
     /// As [`segment`](Self::segment), for a file that is read in pieces.
     pub fn begin_segment(&mut self, id: u64) -> SegmentLoad<'_, 'a> {
-        let visitor = SegmentVisitor { recovery: self, series: Vec::new() };
-        SegmentLoad { visitor, replayer: wal::replay::Replayer::with_id(id) }
+        let visitor = SegmentVisitor { recovery: self, series: Vec::new(), writer: None };
+        SegmentLoad { id, header: None, visitor, replayer: wal::replay::Replayer::with_id(id) }
     }
 
     /// The series of these names, declared if it is new; `None` for a metric that is not configured.
@@ -141,29 +154,64 @@ impl<'a> Recovery<'a> {
         self.recovered.samples += 1;
         self.shard.load(id, time, value, run_start);
     }
+
+    /// A sample that may be in no snapshot: it is loaded whatever its age.
+    fn load_logged(&mut self, id: SeriesId, time: i64, value: f64) {
+        self.recovered.late += u64::from(time < self.oldest && time >= self.oldest_logged);
+        self.load(id, self.oldest_logged, time, value, false);
+    }
+
+    /// The hosts at or below a path; a path that goes deeper is that level alone.
+    fn hosts_below(&self, path: &[&str]) -> Vec<LevelId> {
+        let tree = self.shard.tree();
+        let Some(level) = tree.find(path.iter().copied()) else { return Vec::new() };
+        match path.len() {
+            0 => tree.children(ROOT).flat_map(|cluster| tree.children(cluster)).collect(),
+            1 => tree.children(level).collect(),
+            _ => vec![level],
+        }
+    }
 }
 
 /// Whose a series of a segment is.
 #[derive(Clone, Copy, Debug)]
 enum Owner {
-    /// The series, and before which time its samples are left out.
-    Us(SeriesId, i64),
+    Us(SeriesId),
     OtherCore,
     /// Its metric is not configured.
     Nobody,
+    /// Its declaration was lost.
+    Unknown,
 }
 
 /// A log segment being loaded.
 #[derive(Debug)]
 pub struct SegmentLoad<'r, 'a> {
+    id: u64,
+    header: Option<Result<SegmentHeader, HeaderError>>,
     visitor: SegmentVisitor<'r, 'a>,
     replayer: wal::replay::Replayer,
 }
 
 impl SegmentLoad<'_, '_> {
-    /// Takes the next piece of the file, of any length.
+    /// Takes the next piece of the file, of any length; the first one holds the header, unless the file is shorter.
+    ///
+    /// Of a segment in another version of the format nothing is loaded.
     pub fn feed(&mut self, piece: &[u8]) {
+        let header = *self.header.get_or_insert_with(|| SegmentHeader::decode(piece));
+        if matches!(header, Err(HeaderError::Version { .. })) {
+            return;
+        }
+        self.visitor.writer = header.ok().filter(|header| header.id == self.id);
         self.replayer.feed(piece, &mut self.visitor);
+    }
+
+    /// What the segment says about itself.
+    ///
+    /// # Errors
+    /// Why that cannot be read. Its blocks may be whole nevertheless.
+    pub fn header(&self) -> Result<SegmentHeader, HeaderError> {
+        self.header.unwrap_or_else(|| SegmentHeader::decode(&[]))
     }
 
     /// The file is over.
@@ -178,31 +226,59 @@ struct SegmentVisitor<'r, 'a> {
     recovery: &'r mut Recovery<'a>,
     /// By id in the segment.
     series: Vec<Owner>,
+    /// Which core wrote the segment, of how many; none if its header is damaged.
+    writer: Option<SegmentHeader>,
+}
+
+impl SegmentVisitor<'_, '_> {
+    /// Whether the core that wrote the segment owned a host then. Only of such hosts are the samples before and behind a free
+    /// in the same core's segments, so only with these it has an order.
+    fn owned(&self, cluster: &str, host: &str) -> bool {
+        match self.writer {
+            Some(SegmentHeader { core, cores, .. }) => {
+                core_of(cluster, host, usize::from(cores)) == usize::from(core)
+            }
+            // The hosts of which it holds samples are the only ones it is sure to have owned.
+            None => self.series.iter().any(|owner| match owner {
+                Owner::Us(series) => {
+                    let path = self.recovery.shard.path(*series);
+                    path[0] == cluster && path[1] == host
+                }
+                Owner::OtherCore | Owner::Nobody | Owner::Unknown => false,
+            }),
+        }
+    }
 }
 
 impl wal::replay::Visitor for SegmentVisitor<'_, '_> {
-    fn declare(&mut self, _id: u32, path: &[&str], metric: &str) {
+    fn declare(&mut self, id: u32, path: &[&str], metric: &str) {
         let (host, below) = path.split_at(2);
         let mine = core_of(host[0], host[1], self.recovery.cores) == self.recovery.core;
-        self.series.push(if mine {
-            let oldest = self.recovery.oldest_of(host[0], host[1]);
-            self.recovery.series(host, below, metric).map_or(Owner::Nobody, |id| Owner::Us(id, oldest))
+        let owner = if mine {
+            self.recovery.series(host, below, metric).map_or(Owner::Nobody, Owner::Us)
         } else {
             Owner::OtherCore
-        });
+        };
+        // Declarations may have been lost before this one.
+        self.series.resize(id as usize, Owner::Unknown);
+        self.series.push(owner);
     }
 
     fn sample(&mut self, id: u32, time: i64, value: f64) {
         match self.series[id as usize] {
-            Owner::Us(series, oldest) => self.recovery.load(series, oldest, time, value, false),
-            Owner::OtherCore => {}
+            Owner::Us(series) => self.recovery.load_logged(series, time, value),
+            Owner::OtherCore | Owner::Unknown => {}
             Owner::Nobody => self.recovery.recovered.unconfigured += 1,
         }
     }
 
     fn free(&mut self, path: &[&str], to: i64) {
-        if let Some(level) = self.recovery.shard.tree().find(path.iter().copied()) {
-            self.recovery.shard.free_before(level, to);
+        for level in self.recovery.hosts_below(path) {
+            let names = self.recovery.shard.tree().path(level);
+            let (cluster, host) = (names[0].to_owned(), names[1].to_owned());
+            if self.owned(&cluster, &host) {
+                self.recovery.shard.free_before(level, to);
+            }
         }
     }
 }

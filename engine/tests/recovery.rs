@@ -8,6 +8,7 @@ use engine::config::{Aggregation, Metric, Metrics};
 use engine::line::decode::{BadLine, LineStream, Outbox};
 use engine::memory::shard::Shard;
 use engine::memory::snapshot::SnapshotWork;
+use engine::memory::work::ShardWork;
 use engine::recovery::Recovery;
 use engine::series::route::Router;
 use engine::wal::encode::SegmentEncoder;
@@ -77,9 +78,8 @@ impl Store {
         for host in self.shard.hosts() {
             let name = self.shard.tree().level(host).name().to_owned();
             let first = NOW - 100_000 + self.checkpoints * 1000;
-            let mut work = SnapshotWork::new(host, kind, first, NOW);
-            while !work.step(&mut self.shard) {}
-            let Some(snapshots) = work.into_snapshots(&self.shard) else { continue };
+            let work = SnapshotWork::new(host, kind, first, NOW);
+            let Some(snapshots) = work.finish(&mut self.shard) else { continue };
             for (from, bytes) in (first..).zip(snapshots.files) {
                 written.push((name.clone(), from, kind, bytes));
             }

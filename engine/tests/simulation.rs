@@ -76,6 +76,12 @@ fn what_is_acknowledged_survives_and_nothing_else_appears() {
         (sum.failed_checkpoints, "failed checkpoints"),
         (sum.log_failures, "failures of a log"),
         (sum.refused, "refused samples"),
+        (sum.retentions, "passes of retention"),
+        (sum.listed, "hosts looked for"),
+        (sum.reliefs, "passes of the memory cap"),
+        (sum.damaged_files, "damaged files"),
+        (sum.failed_reads, "failed reads"),
+        (sum.cluster_frees, "frees of a cluster"),
     ] {
         assert!(count >= seeds() / 50, "only {count} {what}");
     }

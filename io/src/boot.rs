@@ -1,8 +1,7 @@
 //! From the command line to running cores, and down again.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,8 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use engine::durable::checkpoint::Inherited;
-use engine::durable::load::LoadedCore;
+use engine::durable::load::{self, LoadedCore};
 use engine::memory::spared::Spared;
+use engine::pump::mesh::{MAILBOX_MESSAGES, mesh};
+use engine::pump::stop::Stopping;
 use engine::series::directory::Directory;
 use nix::sys::stat::{Mode, umask};
 use sd_notify::NotifyState;
@@ -21,14 +22,12 @@ use signal_hook::iterator::Signals;
 use crate::backend::Backend;
 use crate::cleanup;
 use crate::command_line::{CommandLine, print_out};
-use crate::core::memory_cap::CheckpointsWanted;
-use crate::core::mesh::mesh;
-use crate::core::retention::CleanupOrders;
-use crate::core::{Stopping, clock_seconds};
+use crate::core::clock_seconds;
 use crate::early::{Early, EarlyStart};
 use crate::listen::nats::feed::Feed;
 use crate::listen::nats::{Bridge, BridgeThread};
 use crate::listen::tls::Tls;
+use crate::locks::{DataLocks, LockError};
 use crate::metrics::daemon::DaemonMetrics;
 use crate::ports::bind_all;
 use crate::privileges::Identity;
@@ -172,18 +171,18 @@ fn obey(
 
 /// Ports, privileges, rings and the lock on the data, in the order that works: ports may need root, everything made
 /// later should be the user's.
-fn acquire(settings: &Settings, cores: usize) -> Result<(Vec<CoreListeners>, File), String> {
+fn acquire(settings: &Settings, cores: usize) -> Result<(Vec<CoreListeners>, DataLocks), String> {
     let probe = || runtime::probe().map_err(|error| error.to_string());
-    let directory = &settings.metric_store.wal.directory;
+    let lock = || DataLocks::take(&settings.metric_store).map_err(|error| error.to_string());
     let Some(identity) = identity(&settings.main)? else {
         probe()?;
-        let lock = lock(directory)?;
-        return Ok((bind_all(settings, cores)?, lock));
+        let locks = lock()?;
+        return Ok((bind_all(settings, cores)?, locks));
     };
     let listeners = bind_all(settings, cores)?;
     become_user(&identity, settings)?;
     probe()?;
-    Ok((listeners, lock(directory)?))
+    Ok((listeners, lock()?))
 }
 
 /// Whom `main.user` and `main.group` name.
@@ -243,7 +242,7 @@ fn check(settings: &Settings) -> Result<(), String> {
     Ok(())
 }
 
-/// `-cleanup-checkpoints`: one round, on data that no daemon is running on.
+/// `-cleanup-checkpoints`: one round; a daemon that is running on the data is asked to do it.
 fn clean_up(settings: &Settings) -> Result<(), String> {
     settings.notes.iter().for_each(|note| tracing::warn!("{note}"));
     if let Some(identity) = identity(&settings.main)? {
@@ -251,8 +250,14 @@ fn clean_up(settings: &Settings) -> Result<(), String> {
     }
     output::start_thread().map_err(|error| error.to_string())?;
     runtime::probe().map_err(|error| error.to_string())?;
-    let _lock = lock(&settings.metric_store.wal.directory)?;
     let store = &settings.metric_store;
+    let _locks = match DataLocks::take(store) {
+        Ok(locks) => locks,
+        Err(LockError::LogInUse { .. }) => {
+            return cleanup::ask::ask(&store.wal.directory, || !DataLocks::is_held(store));
+        }
+        Err(error) => return Err(error.to_string()),
+    };
     let spared = match Backend::new(settings)? {
         None => Spared::default(),
         Some(backend) => {
@@ -280,23 +285,6 @@ fn cpus(settings: &Settings) -> io::Result<Vec<usize>> {
         );
     }
     Ok(usable.into_iter().cycle().take(cores).collect())
-}
-
-/// Takes the lock that keeps a second instance off the same data.
-///
-/// It lies in the log's directory: the reference would take a file among the checkpoints for a cluster.
-fn lock(directory: &Path) -> Result<File, String> {
-    let path = directory.join("lock");
-    let failed = |error: io::Error| format!("cannot create {}: {error}", path.display());
-    fs::create_dir_all(directory).map_err(failed)?;
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(format!("{} is locked: another instance is running on this directory", path.display()))
-        }
-        Err(TryLockError::Error(error)) => Err(format!("cannot lock {}: {error}", path.display())),
-    }
 }
 
 /// By core: what each is started with.
@@ -354,7 +342,7 @@ impl Daemon {
         let cores_count = self.cpus.len();
         let (directory, publishers) = Directory::new(cores_count);
         let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-        let inherited = Inherited::new(cores_count, loaded[0].segments.clone());
+        let inherited = Inherited::new(cores_count, load::inherited(&loaded));
         let mut cores: Vec<_> = loaded.into_iter().zip(publishers).collect();
         // Before any core can be asked for the hosts of all.
         for (loaded, hosts) in &mut cores {
@@ -366,17 +354,18 @@ impl Daemon {
             seed,
             tls: self.tls.clone(),
             stop: self.stop.clone(),
-            stopping: Stopping::new(cores_count),
+            stopping: Stopping::new(cores_count, self.stop.flag()),
             inherited,
-            wanted: CheckpointsWanted::new(cores_count),
-            orders: CleanupOrders::new(cores_count),
             backend,
             metrics: Arc::clone(&self.metrics),
             held: self.metrics.held.clone(),
             pulses,
         };
         let mut threads = vec![first.thread];
-        let parts = mesh(cores_count).into_iter().zip(listeners).zip(cores).zip(feeds).zip(&self.cpus);
+        let mesh = mesh(cores_count, MAILBOX_MESSAGES);
+        // One for the process: the executor library's wakers must not be dropped on another core.
+        mesh[0].leak_shared();
+        let parts = mesh.into_iter().zip(listeners).zip(cores).zip(feeds).zip(&self.cpus);
         for ((((ends, listeners), (loaded, hosts)), feed), &cpu) in parts {
             let index = ends.index;
             let start = CoreStart { shared: shared.clone(), ends, listeners, loaded, hosts, feed };

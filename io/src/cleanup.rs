@@ -1,13 +1,14 @@
 //! Rounds of cleanup and archive (SPEC section 6): beside the cores while the daemon runs, or one with `-cleanup-checkpoints`.
 //!
 //! What is removed or archived is the engine's ([`engine::durable::cleanup`], [`engine::durable::archive`]); here is who
-//! does it, and what the log says of it.
+//! does it with `-cleanup-checkpoints`; beside the cores it is [`engine::pump::retention`].
 
+pub mod ask;
 pub mod progress;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use engine::durable::archive::{self, ArchiveOptions, Progress};
+use engine::durable::archive::{self, ArchiveOptions};
 use engine::durable::cleanup::{CleanupOptions, Outcome, round};
 use engine::memory::spared::Spared;
 
@@ -27,7 +28,12 @@ pub fn once(store: &MetricStore, spared: Spared) -> Result<(), String> {
         let outcome = Arc::clone(&outcome);
         move || async move {
             let is_wanted = |cluster: &str, host: &str| !spared.contains(cluster, host);
-            let mut done = archive(&store, is_wanted, &ShownProgress::start()).await;
+            let mut done = match archive_options(&store) {
+                Some(options) => {
+                    archive::round(&RealPlatform, &options, is_wanted, &ShownProgress::start()).await
+                }
+                None => Outcome::default(),
+            };
             add(&mut done, round(&RealPlatform, &options(&store), is_wanted).await);
             *outcome.lock().unwrap_or_else(PoisonError::into_inner) = done;
         }
@@ -35,22 +41,18 @@ pub fn once(store: &MetricStore, spared: Spared) -> Result<(), String> {
     let thread = runtime::start_core(0, cpu, "cleanup", main).map_err(|error| error.to_string())?;
     thread.join().map_err(|error| error.to_string())?;
     let outcome = std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner));
-    report("cleanup", &outcome);
+    outcome.report("cleanup");
     match outcome.first_failure {
         None => Ok(()),
         Some(error) => Err(format!("cleanup is not complete: {error}")),
     }
 }
 
-/// One round of the archive over the hosts (cluster, host) that are wanted; nothing if none is configured.
-pub async fn archive(
-    store: &MetricStore,
-    is_wanted: impl Fn(&str, &str) -> bool,
-    progress: &impl Progress,
-) -> Outcome {
-    let Cleanup::Archive { directory } = &store.cleanup else { return Outcome::default() };
-    let options = ArchiveOptions { cleanup: options(store), directory: directory.clone() };
-    archive::round(&RealPlatform, &options, is_wanted, progress).await
+/// What is archived, and where; none if nothing is.
+#[must_use]
+pub fn archive_options(store: &MetricStore) -> Option<ArchiveOptions> {
+    let Cleanup::Archive { directory } = &store.cleanup else { return None };
+    Some(ArchiveOptions { cleanup: options(store), directory: directory.clone() })
 }
 
 /// What of the settings a round needs.
@@ -72,27 +74,4 @@ fn add(sum: &mut Outcome, other: Outcome) {
     sum.set_aside += other.set_aside;
     sum.failures += other.failures;
     sum.first_failure = sum.first_failure.take().or(other.first_failure);
-}
-
-/// Says in the log what a round did; failures in one line, however many.
-pub fn report(who: &str, outcome: &Outcome) {
-    let Outcome { files, directories, archives, rows, set_aside, failures, first_failure } = outcome;
-    if *archives > 0 {
-        tracing::info!("{who}: {rows} samples archived in {archives} files");
-    }
-    if *files > 0 || *directories > 0 {
-        tracing::info!(
-            "{who}: {files} snapshots out of retention deleted, {directories} empty directories removed"
-        );
-    }
-    if *set_aside > 0 {
-        tracing::error!(
-            "{who}: {set_aside} damaged snapshots were set aside as .corrupt, and are in no archive"
-        );
-    }
-    if let Some(error) = first_failure {
-        tracing::error!(
-            "{who}: cleanup failed {failures} times, the next round tries again; the first: {error}"
-        );
-    }
 }

@@ -14,6 +14,7 @@ pub mod durable;
 mod early;
 pub mod front;
 pub mod listen;
+pub mod locks;
 pub mod metrics;
 mod ports;
 pub mod privileges;

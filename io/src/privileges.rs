@@ -227,13 +227,20 @@ fn check_tree(directory: &Path, levels: usize, files_too: bool) -> Result<(), (P
     for entry in fs::read_dir(directory).map_err(at(directory))? {
         let entry = entry.map_err(at(directory))?;
         let (path, kind) = (entry.path(), entry.file_type().map_err(at(directory))?);
-        if kind.is_dir() && levels > 0 {
+        if kind.is_dir() && levels > 0 && is_stray(&path) {
+            tracing::warn!("{} may not be read and is passed over", path.display());
+        } else if kind.is_dir() && levels > 0 {
             check_tree(&path, levels - 1, files_too)?;
         } else if kind.is_file() && files_too {
             eaccess(&path, AccessFlags::R_OK | AccessFlags::W_OK).map_err(|error| at(&path)(error.into()))?;
         }
     }
     Ok(())
+}
+
+/// Whether a directory is none of ours, as the `lost+found` of a file system: we may not even look into it.
+fn is_stray(directory: &Path) -> bool {
+    eaccess(directory, AccessFlags::R_OK | AccessFlags::X_OK).is_err()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use engine::durable::load::{Found, LoadOptions, LoadedCore};
+use engine::durable::segments::SEGMENT_BYTES_DEFAULT;
 use engine::memory::spared::Spared;
 use engine::sync::budget::Budget;
 use sd_notify::NotifyState;
@@ -118,6 +119,7 @@ pub fn load(
     let options = LoadOptions {
         checkpoints: store.checkpoints.directory.clone(),
         log: store.wal.directory.clone(),
+        segment_bytes: SEGMENT_BYTES_DEFAULT,
         metrics: Arc::clone(&settings.metrics),
         retention_seconds: store.retention_seconds(),
         now,

@@ -5,24 +5,31 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use engine::durable::checkpoint::Inherited;
+use engine::durable::checkpoint::{Checkpoints, Inherited};
+use engine::durable::commit::CommitOptions;
 use engine::durable::load::LoadedCore;
+use engine::durable::rounds::RoundOptions;
 use engine::durable::segments::SegmentOptions;
+use engine::memory::cap::INTERVALS;
+use engine::pump::acknowledge;
+use engine::pump::cap::{self, CapOptions};
+use engine::pump::mesh::CoreEnds;
+use engine::pump::retention::{Retention, RetentionOptions};
+use engine::pump::stop::Stopping;
+use engine::pump::turn::Pump;
+use engine::pump::upkeep::{Upkeep, UpkeepOptions};
 use engine::series::directory::{Directory, HostPublisher};
 
 use crate::api::Api;
 use crate::api::influx::InfluxOptions;
 use crate::backend::Backend;
-use crate::core::checkpoint::Checkpoints;
+use crate::cleanup;
 use crate::core::held::Held;
-use crate::core::memory_cap::{self, CheckpointsWanted};
-use crate::core::mesh::CoreEnds;
-use crate::core::{
-    Core, CoreBounds, Stopping, journal, pump,
-    retention::{CleanupOrders, Retention},
-    upkeep::{self, CheckpointsDue, Sources},
-};
+use crate::core::pump::CorePace;
+use crate::core::retention::AskedBackend;
+use crate::core::{Core, CoreBounds, DaemonCore};
 use crate::durable::RealPlatform;
 use crate::early::Early;
 use crate::front::{self, Front, HttpDoor, LinesDoor};
@@ -30,9 +37,16 @@ use crate::listen::nats::feed::{self, Feed};
 use crate::listen::tls::Tls;
 use crate::metrics::daemon::DaemonMetrics;
 use crate::runtime::{self, Listener, StopFlag};
-use crate::settings::Settings;
+use crate::settings::{MetricStore, Settings};
 use crate::systemd::Pulses;
 use crate::ui::Pages;
+
+/// Time between two looks at what upkeep, retention and the cap on memory have to do.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// Time from a failed checkpoint to the next attempt; doubled by every further failure.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// Bound of that time.
+const RETRY_INTERVAL_MAX: Duration = Duration::from_secs(300);
 
 /// What all cores share.
 #[derive(Clone)]
@@ -44,8 +58,6 @@ pub(crate) struct AllCores {
     pub(crate) stop: StopFlag,
     pub(crate) stopping: Arc<Stopping>,
     pub(crate) inherited: Arc<Inherited>,
-    pub(crate) wanted: CheckpointsWanted,
-    pub(crate) orders: CleanupOrders,
     pub(crate) backend: Option<Arc<Backend>>,
     pub(crate) metrics: Arc<DaemonMetrics>,
     pub(crate) held: Held,
@@ -61,7 +73,7 @@ pub(crate) struct CoreListeners {
 /// What a core is started with.
 pub(crate) struct CoreStart {
     pub(crate) shared: AllCores,
-    pub(crate) ends: CoreEnds,
+    pub(crate) ends: CoreEnds<DaemonCore>,
     pub(crate) listeners: CoreListeners,
     pub(crate) loaded: LoadedCore,
     pub(crate) hosts: HostPublisher,
@@ -84,8 +96,6 @@ impl CoreStart {
             stop,
             stopping,
             inherited,
-            wanted,
-            orders,
             backend,
             metrics,
             held,
@@ -93,7 +103,7 @@ impl CoreStart {
         } = shared;
         let store = &settings.metric_store;
         let cores = ends.cores();
-        let (core, incoming) = Core::new(
+        let (core, incoming) = DaemonCore::core(
             ends,
             Arc::clone(&settings.metrics),
             directory,
@@ -110,7 +120,8 @@ impl CoreStart {
             u16::try_from(core.index).map_err(io::Error::other)?,
             u16::try_from(cores).map_err(io::Error::other)?,
         );
-        let journal = journal::start(&core, segments, store.wal.sync).await?;
+        let commit = CommitOptions { sync: store.wal.sync, ..CommitOptions::default() };
+        let journal = acknowledge::start(&core, RealPlatform, segments, commit).await?;
         let front = match &early {
             Some(early) => early.front.clone(),
             None => Front::new(&settings, cores, tls, &stop),
@@ -153,28 +164,58 @@ impl CoreStart {
             inherited,
             loaded.reference_logs,
         );
-        if core.index == 0 && store.memory_cap_bytes > 0 {
-            let (core, store) = (Rc::clone(&core), store.clone());
-            let (wanted, stop) = (wanted.clone(), stop.clone());
-            runtime::spawn("memory cap", async move {
-                memory_cap::run(core, &store, wanted, stop).await;
-            });
-        }
         if core.index == 0 {
-            let (core, store) = (Rc::clone(&core), store.clone());
-            let (orders, stop) = (orders.clone(), stop.clone());
-            runtime::spawn("retention", Retention { core, store, backend, orders, stop }.run());
+            start_daemon_tasks(&core, store, AskedBackend { backend, stop: stop.clone() }, &stopping);
         }
-        {
-            let sources = Sources { connections, fed };
-            let (core, stopping, store) = (Rc::clone(&core), Arc::clone(&stopping), store.clone());
-            runtime::spawn("upkeep", async move {
-                let due = CheckpointsDue { at_once: has_logs, wanted, cleanup: orders };
-                upkeep::run(core, checkpoints, &store, due, sources, stop, stopping).await;
-            });
-        }
-        let pulse = pulses.of(core.index);
-        let journal = pump::run(core, incoming, loaded.shard, journal, hosts, stopping, pulse).await;
+        let upkeep = Upkeep {
+            core: Rc::clone(&core),
+            platform: RealPlatform,
+            checkpoints,
+            options: upkeep_options(store, has_logs),
+        };
+        let drained = async move {
+            connections.drained().await;
+            fed.over().await;
+        };
+        runtime::spawn("upkeep", upkeep.run(drained, Arc::clone(&stopping)));
+        let pace = CorePace::new(&core, pulses.of(core.index));
+        let pump = Pump::new(core, incoming, loaded.shard, journal, hosts);
+        let journal = pump.run(stopping, pace).await;
         journal.close().await.map_err(|error| io::Error::other(error.to_string()))
+    }
+}
+
+/// Starts what one core does for all: retention, and the cap on memory.
+fn start_daemon_tasks(core: &Rc<Core>, store: &MetricStore, sparing: AskedBackend, stopping: &Arc<Stopping>) {
+    if store.memory_cap_bytes > 0 {
+        let options = CapOptions {
+            look_interval: LOOK_INTERVAL,
+            intervals: INTERVALS,
+            cap_bytes: store.memory_cap_bytes,
+            retention_seconds: store.retention_seconds(),
+        };
+        let (core, stopping) = (Rc::clone(core), Arc::clone(stopping));
+        runtime::spawn("memory cap", cap::run(core, RealPlatform, options, stopping));
+    }
+    let options = RetentionOptions {
+        look_interval: LOOK_INTERVAL,
+        rounds: RoundOptions::of(store.wal.directory.clone(), store.retention_in_memory),
+        archive: cleanup::archive_options(store),
+    };
+    let (core, stopping) = (Rc::clone(core), Arc::clone(stopping));
+    let retention = Retention { core, platform: RealPlatform, options, sparing, stopping };
+    runtime::spawn("retention", retention.run());
+}
+
+fn upkeep_options(store: &MetricStore, has_logs: bool) -> UpkeepOptions {
+    UpkeepOptions {
+        look_interval: LOOK_INTERVAL,
+        // Retention frees only what is in snapshots, which must not wait for much longer than that.
+        checkpoint_interval: store.checkpoint_interval.min(store.retention_in_memory / 2),
+        retry_interval: RETRY_INTERVAL,
+        retry_interval_max: RETRY_INTERVAL_MAX,
+        log_bytes_max: store.checkpoints.wal_bytes_max,
+        has_logs,
+        cleanup: cleanup::options(store),
     }
 }

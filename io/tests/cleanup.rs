@@ -106,12 +106,28 @@ fn one_round_deletes_what_is_out_of_retention_and_nothing_else() {
 }
 
 #[test]
-fn beside_a_running_daemon_it_is_refused() {
-    let daemon = Daemon::start();
-    let done = clean_up(daemon.path());
-    assert_eq!(done.code, Some(1));
-    assert!(done.stderr.contains("another instance is running"), "{}", done.stderr);
-    daemon.assert_answers();
+fn beside_a_running_daemon_it_has_that_do_the_round() {
+    for cleanup in [json!({"mode": "delete"}), json!({"mode": "archive", "directory": "archive"})] {
+        let daemon = Daemon::start_with(|config| {
+            config["metric-store"]["retention-in-memory"] = json!("10h");
+            config["metric-store"]["checkpoint-interval"] = json!("1h");
+            config["metric-store"]["cleanup"] = cleanup.clone();
+        });
+        let root = daemon.checkpoints();
+        let old = format!("e/all-gone/{}.bin", now() - 14 * HOUR);
+        if cleanup["mode"] == "delete" {
+            put(&root, &old, 12 * HOUR);
+        }
+        put(&root, "c/gone/5.bin.corrupt", 12 * HOUR);
+        for _ in 0..2 {
+            let done = clean_up(daemon.path());
+            assert_eq!(done.code, Some(0), "{}", done.stderr);
+            assert!(done.stderr.contains("asked for the round"), "{}", done.stderr);
+            assert!(!root.join(&old).exists(), "{:?}", left(&root));
+        }
+        assert_eq!(left(&root), ["c/gone/5.bin.corrupt"]);
+        daemon.assert_answers();
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Which snapshots of a host are out of retention (SPEC section 6, cleanup).
 //!
 //! Their names alone decide, but for the last ones before the retention: a load still reads those, because their end is
-//! not in their name. They were written at their end, so the file's age tells.
+//! not in their name. They were written at their end, so the file's age tells. It also decides where a name is in the future, because
+//! the clock was ahead when the file was written, or the name had to be behind such a one.
 
 use super::file_name::{SnapshotFile, parse, select};
 use crate::limits::FUTURE_SECONDS_MAX;
@@ -36,11 +37,22 @@ pub fn expired<'a>(
         })
         .collect();
     let loaded = select(found.iter().map(|(file, _)| file.name), now, retention);
+    let is_ahead = |time: i64| time > now.saturating_add(FUTURE_SECONDS_MAX);
+    // A file whose age is in the future as well was written before any with a name behind its own.
+    found.sort_unstable_by_key(|(file, _)| std::cmp::Reverse((file.from, file.kind, file.name)));
+    let mut oldest_behind = i64::MAX;
+    for (_, modified) in &mut found {
+        if is_ahead(*modified) {
+            *modified = oldest_behind;
+        } else {
+            oldest_behind = oldest_behind.min(*modified);
+        }
+    }
     found.retain(|(file, modified)| {
-        let span_is_over = file.from.saturating_add(checkpoint_interval) < oldest;
+        let span_is_over = is_ahead(file.from) || file.from.saturating_add(checkpoint_interval) < oldest;
         // Samples may be ahead of the clock by as much.
         let is_empty = modified.saturating_add(FUTURE_SECONDS_MAX) < oldest;
-        span_is_over && (is_empty || !loaded.contains(file))
+        span_is_over && (is_empty || (!loaded.contains(file) && !is_ahead(file.from)))
     });
     let mut files: Vec<_> = found.into_iter().map(|(file, _)| file).collect();
     files.sort_unstable_by_key(|file| (file.from, file.kind, file.name));
@@ -87,6 +99,19 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_was_ahead_keeps_nothing_for_ever() {
+        // A year ahead, then set right: names stay behind those, ages do not.
+        const AHEAD: i64 = NOW + 31_000_000;
+        let files = [("32000000.bin", AHEAD), ("32000001.bin", 800_000), ("32000002.bin", 900_000)];
+        assert_eq!(names(&files), ["32000000.bin", "32000001.bin"], "the last one is not out of retention");
+        assert_eq!(names(&[("32000000.bin", AHEAD)]), [""; 0], "nothing tells how old it is");
+        assert_eq!(names(&[("32000000.bin", NOW)]), [""; 0]);
+        assert_eq!(names(&[("32000000.bin", 890_000)]), ["32000000.bin"]);
+        // Ahead by less than a sample may be.
+        assert_eq!(names(&[("1003000.bin", 890_000)]), [""; 0]);
+    }
+
+    #[test]
     fn nothing_but_snapshots_is_over() {
         for name in ["current.wal", "5.bin.corrupt", "5.bin.tmp", "notes.txt", "5.parquet", ""] {
             assert_eq!(names(&[(name, 0)]), [""; 0], "{name}");
@@ -99,6 +124,9 @@ mod tests {
             froms in prop::collection::btree_map(800_000..1_000_000i64, 0..200_000i64, 0..12),
             later in 0..300_000i64,
         ) {
+            // No age is in the future.
+            let froms: std::collections::BTreeMap<_, _> =
+                froms.into_iter().map(|(from, span)| (from, span.min((NOW - from).max(0)))).collect();
             let files: Vec<_> = froms.iter().map(|(from, span)| (format!("{from}.bin"), from + span)).collect();
             let now = NOW + later;
             let aged = files.iter().map(|(name, modified)| AgedFile { name, modified: *modified });

@@ -1,5 +1,7 @@
 //! Names of the files in a host's directory, and which of them are loaded (SPEC section 5, "Loading").
 
+use std::path::{Path, PathBuf};
+
 use crate::limits::FUTURE_SECONDS_MAX;
 
 /// The reference's log in a host's directory.
@@ -8,6 +10,17 @@ pub const REFERENCE_LOG: &str = "current.wal";
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 /// Behind the name of a damaged file that was set aside; such a file is never loaded.
 pub const CORRUPT_SUFFIX: &str = ".corrupt";
+
+/// Behind the name of a log that could not be read and was set aside; such a file is never loaded.
+pub const UNREADABLE_SUFFIX: &str = ".unreadable";
+
+/// A path with something behind its name.
+#[must_use]
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
 
 /// The formats of snapshots, in the order in which two of the same time are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,8 +1,9 @@
 //! Checkpoints of one core: what its log holds goes into snapshots, then the log is cut (DESIGN decision 5).
 //!
 //! A new segment begins; the pump hands over host after host in slices between which ingest runs; each host's
-//! snapshots are written atomically. Only when all of them are durable, the segments before are discarded. A
-//! failure keeps the segments, and what was handed over is unsaved again.
+//! snapshots are written atomically. Only when all of them are durable, the segments before are discarded. What could not be
+//! saved is unsaved again; if that is no more than a segment holds, it is [kept in one](super::rescue), and the others
+//! are discarded all the same. Otherwise all are kept.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -11,17 +12,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::commit::{CommitError, CommitQueue};
+use super::commit::{CommitError, CommitQueue, is_out_of_space};
 use super::load::ReferenceLogFile;
-use super::segments::{InheritedSegment, set_aside};
+use super::rescue::{RescueError, RescueSegment};
+use super::segments::InheritedSegment;
 use crate::checkpoint::Kind;
 use crate::checkpoint::file_name::{REFERENCE_LOG, next_from, snapshot_name};
 use crate::memory::save::HostHandedOver;
 pub use crate::memory::snapshot::HostSnapshots;
-use crate::platform::{Platform, create_directory_durably, remove_if_there, write_atomically};
+use crate::platform::{Platform, create_directory_durably, write_atomically};
 use crate::series::tree::LevelId;
 use crate::sync::countdown::Countdown;
 use crate::sync::flag::Flag;
+use crate::wal::segment::SegmentHeader;
 
 /// Segments of earlier runs, which the first checkpoints of all cores make superfluous.
 ///
@@ -85,7 +88,29 @@ pub enum CheckpointError {
     /// Snapshots could not be written, or the log's files not be removed.
     #[error(transparent)]
     Disk(#[from] io::Error),
+    /// Snapshots could not be written, and the log cannot be cut without them.
+    #[error("{hosts} hosts could not be saved: {first}; {why}")]
+    NotSaved {
+        /// How many.
+        hosts: usize,
+        /// What became of the first.
+        first: io::Error,
+        /// Why not even in the log.
+        why: RescueError,
+    },
 }
+
+/// A checkpoint that is complete.
+#[derive(Debug, Default)]
+pub struct Complete {
+    /// How many hosts had something new.
+    pub hosts: usize,
+    /// Hosts that could not be saved: they are kept in a segment of the log, and the next checkpoint tries again.
+    pub kept_in_log: usize,
+}
+
+/// Time from a checkpoint to the next one that is made because the log needs room.
+const ROOM_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Makes a core's checkpoints.
 #[derive(Debug)]
@@ -102,6 +127,10 @@ pub struct Checkpoints<P: Platform> {
     removes_inherited: bool,
     /// Segments below this number are in snapshots; they are discarded when those of earlier runs are gone.
     covered: u64,
+    /// The last one could not cut the log.
+    has_failed: bool,
+    /// When the last one began.
+    began_ns: Option<u64>,
     /// Directories whose names are durable, whoever made them.
     durable_directories: BTreeSet<PathBuf>,
     /// Reference logs that were replayed at the start.
@@ -130,21 +159,31 @@ impl<P: Platform> Checkpoints<P> {
             is_first: true,
             removes_inherited: false,
             covered: 0,
+            has_failed: false,
+            began_ns: None,
             durable_directories: BTreeSet::new(),
             reference_logs,
         }
     }
 
-    /// Whether the finished segments have so many bytes that a checkpoint is due before its time: one that could discard
-    /// them.
+    /// Whether a checkpoint is due before its time: one that could discard finished segments, because these have so many bytes, or
+    /// because the log has no room to go on, or soon will have none.
     #[must_use]
     pub fn is_log_full(&self, bytes_max: Option<u64>) -> bool {
         if !self.is_first && !self.inherited.gone.is_raised() {
             return false;
         }
         let segments = self.queue.segments();
-        let bytes = segments.sealed().len() as u64 * segments.segment_bytes();
-        bytes_max.is_some_and(|bytes_max| bytes > 0 && bytes >= bytes_max)
+        let count = segments.discardable() as u64;
+        let bytes = count * segments.segment_bytes();
+        let is_long = bytes_max.is_some_and(|bytes_max| bytes > 0 && bytes >= bytes_max);
+        is_long || (count > 0 && self.queue.needs_checkpoint() && self.was_long_ago())
+    }
+
+    /// Whether the last checkpoint is so long ago that one for the sake of room may follow.
+    fn was_long_ago(&self) -> bool {
+        let interval_ns = ROOM_INTERVAL.as_nanos() as u64;
+        self.began_ns.is_none_or(|began_ns| self.platform.now_ns().saturating_sub(began_ns) >= interval_ns)
     }
 
     /// Makes one checkpoint; returns how many hosts had something new.
@@ -153,30 +192,51 @@ impl<P: Platform> Checkpoints<P> {
     ///
     /// # Errors
     /// [`CheckpointError`]; what could be written was.
-    pub async fn run(&mut self, hosts: &impl Hosts) -> Result<usize, CheckpointError> {
-        self.save(hosts, REST_MAX).await
+    pub async fn run(&mut self, hosts: &impl Hosts) -> Result<Complete, CheckpointError> {
+        // Where the last one could not cut the log, the next one is behind it by minutes, and must not end a segment each time.
+        let segment = if self.has_failed { self.queue.line()? } else { self.queue.cut().await? };
+        let mut result = self.save(hosts, segment, REST_MAX).await;
+        if let Err(CheckpointError::Disk(error)) = &result
+            && is_out_of_space(error)
+        {
+            // A snapshot is small beside the segments that the log keeps ahead.
+            self.queue.release_spares().await;
+            result = self.save(hosts, segment, REST_MAX).await;
+        }
+        self.has_failed = result.is_err();
+        // Segments were discarded, perhaps.
+        self.queue.retry();
+        result
     }
 
-    /// [`run`](Self::run), resting for so long in all.
-    async fn save(&mut self, hosts: &impl Hosts, mut rest_left: Duration) -> Result<usize, CheckpointError> {
-        let segment = self.queue.cut().await?;
+    /// Saves all hosts and cuts the log before `segment`, resting for so long in all.
+    async fn save(
+        &mut self,
+        hosts: &impl Hosts,
+        segment: u64,
+        mut rest_left: Duration,
+    ) -> Result<Complete, CheckpointError> {
+        self.began_ns = Some(self.platform.now_ns());
         let (from, to) = (self.since, self.platform.now_seconds());
-        let mut written = 0;
-        let mut failure = None;
+        let mut complete = Complete::default();
+        let mut failed = Vec::new();
         for host in hosts.hosts().await {
             let Some(snapshots) = hosts.hand_over(host, self.kind, from, to).await else { continue };
+            let HostSnapshots { cluster, host: name, files, handed_over } = snapshots;
             // The log must not be behind the snapshot: after a power loss an older segment would be replayed on top of it,
             // and the newer one be missing.
             self.queue.synced().await;
             let began_ns = self.platform.now_ns();
-            let directory = self.root.join(&snapshots.cluster).join(&snapshots.host);
-            match self.write_host(&directory, snapshots.files, from).await {
-                Ok(()) => written += 1,
+            let directory = self.root.join(&cluster).join(&name);
+            match self.write_host(&directory, files, from).await {
+                // Until here it counted as being saved.
+                Ok(()) => drop(handed_over),
                 Err(error) => {
-                    failure.get_or_insert(error);
-                    hosts.take_back(snapshots.handed_over).await;
+                    hosts.take_back(handed_over).await;
+                    failed.push((host, error));
                 }
             }
+            complete.hosts += 1;
             if !rest_left.is_zero() {
                 let busy = Duration::from_nanos(self.platform.now_ns().saturating_sub(began_ns));
                 let rest = busy.saturating_mul(REST_FACTOR).min(rest_left);
@@ -184,14 +244,60 @@ impl<P: Platform> Checkpoints<P> {
                 self.platform.sleep(rest).await;
             }
         }
-        if let Some(error) = failure {
-            return Err(error.into());
-        }
-        self.since = to.max(from);
+        complete.hosts -= failed.len();
+        complete.kept_in_log = failed.len();
         self.queue.sealed_before(segment).await;
+        self.keep_in_log(hosts, failed, segment, (from, to)).await?;
+        self.since = to.max(from);
         self.covered = segment;
         self.discard().await?;
-        Ok(written)
+        Ok(complete)
+    }
+
+    /// Keeps what could not be saved in a segment of its own, before the others are discarded.
+    async fn keep_in_log(
+        &self,
+        hosts: &impl Hosts,
+        failed: Vec<(LevelId, io::Error)>,
+        segment: u64,
+        (from, to): (i64, i64),
+    ) -> Result<(), CheckpointError> {
+        let segments = self.queue.segments();
+        let count = failed.len();
+        let (ids, mut errors): (Vec<_>, Vec<_>) = failed.into_iter().unzip();
+        let Some(first) = (!errors.is_empty()).then(|| errors.swap_remove(0)) else {
+            segments.forget_rescued();
+            return Ok(());
+        };
+        if errors.iter().chain([&first]).any(is_of_the_whole_disk) {
+            return Err(first.into());
+        }
+        let Some(id) = segments.rescue_id(segment) else {
+            // No segment is to be discarded: what could not be saved is where it was, and that may be a log of the reference.
+            return if self.reference_logs.is_empty() { Ok(()) } else { Err(first.into()) };
+        };
+        let header = SegmentHeader { id, created_seconds: to, ..segments.header() };
+        let mut kept = RescueSegment::new(header, segments.segment_bytes());
+        for host in ids {
+            let Some(snapshots) = hosts.hand_over(host, self.kind, from, to).await else { continue };
+            let HostSnapshots { cluster, host, files, handed_over } = snapshots;
+            let added = kept.add([&cluster, &host], self.kind, &files);
+            hosts.take_back(handed_over).await;
+            if let Err(why) = added {
+                return Err(CheckpointError::NotSaved { hosts: count, first, why });
+            }
+        }
+        self.queue.synced().await;
+        if let Some(bytes) = kept.finish() {
+            segments.rescue(id, &bytes).await?;
+        } else {
+            segments.forget_rescued();
+        }
+        tracing::error!(
+            "core {}: {count} hosts could not be saved: {first}; what they have received is kept in the log and in memory, the next checkpoint tries again",
+            segments.core()
+        );
+        Ok(())
     }
 
     /// Makes the last checkpoint before the log is closed, and waits for those of the other cores, so that the log is empty
@@ -199,27 +305,25 @@ impl<P: Platform> Checkpoints<P> {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub async fn run_last(&mut self, hosts: &impl Hosts) -> Result<usize, CheckpointError> {
-        let result = self.save(hosts, Duration::ZERO).await;
+    pub async fn run_last(&mut self, hosts: &impl Hosts) -> Result<Complete, CheckpointError> {
+        let result = match self.queue.cut().await {
+            Ok(segment) => self.save(hosts, segment, Duration::ZERO).await,
+            Err(error) => Err(error.into()),
+        };
         self.inherited.missing_last.arrive();
         while !self.inherited.gone.is_raised() && !self.inherited.missing_last.is_over() {
             self.platform.sleep(LAST_LOOK_INTERVAL).await;
         }
-        let written = result?;
+        let complete = result?;
         self.discard().await?;
-        Ok(written)
+        Ok(complete)
     }
 
     /// Removes what the snapshots cover, oldest first: what earlier runs left, then finished segments. What is loaded
     /// later wins, so an older file must never outlive a newer one.
     async fn discard(&mut self) -> io::Result<()> {
-        while let Some(ReferenceLogFile { directory, is_damaged }) = self.reference_logs.last() {
-            let path = directory.join(REFERENCE_LOG);
-            if *is_damaged {
-                set_aside(&self.platform, &path).await?;
-            } else {
-                remove_if_there(&self.platform, &path).await?;
-            }
+        while let Some(ReferenceLogFile { directory, fate }) = self.reference_logs.last() {
+            fate.apply(&self.platform, &directory.join(REFERENCE_LOG)).await?;
             self.platform.sync_directory(directory).await?;
             self.reference_logs.pop();
         }
@@ -274,4 +378,10 @@ impl<P: Platform> Checkpoints<P> {
         }
         Ok(())
     }
+}
+
+/// Whether an error says nothing about the host in particular: then the log, which may be on the same disk, is better left as it is.
+fn is_of_the_whole_disk(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
 }

@@ -88,6 +88,31 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Says in the log what `who` did in a round; failures in one line, however many.
+    pub fn report(&self, who: &str) {
+        let Self { files, directories, archives, rows, set_aside, failures, first_failure } = self;
+        if *archives > 0 {
+            tracing::info!("{who}: {rows} samples archived in {archives} files");
+        }
+        if *files > 0 || *directories > 0 {
+            tracing::info!(
+                "{who}: {files} snapshots out of retention deleted, {directories} empty directories removed"
+            );
+        }
+        if *set_aside > 0 {
+            tracing::error!(
+                "{who}: {set_aside} damaged snapshots were set aside as .corrupt, and are in no archive"
+            );
+        }
+        if let Some(error) = first_failure {
+            tracing::error!(
+                "{who}: cleanup failed {failures} times, the next round tries again; the first: {error}"
+            );
+        }
+    }
+}
+
 /// One round over all clusters: deletes what is out of retention of the hosts (cluster, host) that are `mine`, and the
 /// directories left empty.
 pub async fn round<P: Clock + Housekeeping>(
@@ -125,7 +150,11 @@ pub async fn expired<P: Clock + Housekeeping>(
             continue;
         }
         let directory = directory.join(&host);
-        let Some(all) = outcome.take(platform.read_dir_with_ages(&directory).await) else { continue };
+        let all = match platform.read_dir_with_ages(&directory).await {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => continue,
+            result => outcome.take(result),
+        };
+        let Some(all) = all else { continue };
         let files = all.iter().filter(|(entry, _)| entry.is_file).filter_map(|(entry, modified)| {
             entry.name.to_str().map(|name| AgedFile { name, modified: *modified })
         });
@@ -179,6 +208,8 @@ async fn remove_empty(disk: &impl Housekeeping, directory: &Path, outcome: &mut 
 pub(super) async fn directories(disk: &impl Disk, path: &Path, outcome: &mut Outcome) -> Vec<String> {
     let entries = match disk.read_dir(path).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        // None of ours, as the `lost+found` of a file system: a start has warned of it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Vec::new(),
         result => outcome.take(result).unwrap_or_default(),
     };
     let directories = entries.into_iter().filter(|entry| entry.is_directory);

@@ -67,7 +67,7 @@ impl Default for CommitOptions {
     fn default() -> Self {
         Self {
             sync: WalSync::Always,
-            pending_bytes_max: 8 * 1024 * 1024,
+            pending_bytes_max: crate::limits::LOG_PENDING_BYTES_MAX,
             retry_interval: Duration::from_secs(1),
         }
     }
@@ -111,6 +111,9 @@ impl<P: Platform> CommitQueue<P> {
             unsealed: BTreeSet::new(),
             is_preparing: false,
             prepare_after_ns: 0,
+            is_out_of_room: false,
+            is_retry_due: false,
+            seen_at_ns: segments.platform().now_ns(),
             is_next_wanted: false,
             is_sync_due: false,
             has_sync_failed: false,
@@ -305,27 +308,77 @@ impl<P: Platform> CommitQueue<P> {
             .await
     }
 
-    /// Draws the line of a checkpoint: blocks appended from now on are in segments with this number or above, all
-    /// others below. Ends the current segment, unless no block was written to it.
+    /// Draws the line of a checkpoint: blocks appended from now on are in segments with the number returned or above, and
+    /// whatever is below was appended before. Ends the current segment, unless no block was written to it, or no next one can be begun:
+    /// then the line is where it begins. What a checkpoint discards may be what makes room.
     ///
     /// # Errors
-    /// No segment can be begun, which stops the log; or it was closed.
+    /// The log was closed, or it stops now.
     pub async fn cut(&self) -> Result<u64, CommitError> {
         {
             let state = self.0.state.borrow();
-            match (&state.log, &state.current) {
-                // Nothing is open: whatever comes has a number of its own. Not the next one: the attempt to begin a
-                // segment may be under way, and have taken that.
-                (LogState::Failed(_), _) => return Ok(state.failed_at_id.saturating_add(1)),
-                // Nothing but the header.
-                (LogState::Running, Some(current)) if state.offset <= SECTOR_BYTES as u64 => {
-                    return Ok(current.id);
-                }
-                _ => {}
+            // Nothing but the header.
+            let is_unused = state.offset <= SECTOR_BYTES as u64;
+            if state.log != LogState::Running || is_unused {
+                drop(state);
+                return self.line();
             }
         }
         self.prepare_next().await;
+        if self.0.state.borrow().ready.is_none() {
+            return self.line();
+        }
         self.next_segment().await
+    }
+
+    /// The line of a checkpoint that ends no segment: where the current one begins.
+    ///
+    /// # Errors
+    /// The log was closed.
+    pub fn line(&self) -> Result<u64, CommitError> {
+        let state = self.0.state.borrow();
+        match (&state.log, &state.current) {
+            // Nothing is open: whatever comes has a number of its own. Not the next one: the attempt to begin a
+            // segment may be under way, and have taken that.
+            (LogState::Failed(_), _) => Ok(state.failed_at_id.saturating_add(1)),
+            (LogState::Running, Some(current)) => Ok(current.id),
+            (LogState::Running | LogState::Closed, _) => Err(CommitError::Closed),
+        }
+    }
+
+    /// Whether the log cannot go on, or soon cannot, for want of something that a checkpoint may give: room, or the directory that
+    /// somebody took away with what was in it.
+    #[must_use]
+    pub fn needs_checkpoint(&self) -> bool {
+        let state = self.0.state.borrow();
+        match &state.log {
+            LogState::Failed(failure) => {
+                failure.kind == io::ErrorKind::NotFound || is_room_wanted(failure.kind)
+            }
+            LogState::Running => state.is_out_of_room && state.ready.is_none(),
+            LogState::Closed => false,
+        }
+    }
+
+    /// Gives the room of recycled files, and of the segment that was begun ahead of time, to whoever needs it more.
+    pub(super) async fn release_spares(&self) {
+        let begun = {
+            let mut state = self.0.state.borrow_mut();
+            let retry_ns = u64::try_from(self.0.options.retry_interval.as_nanos()).unwrap_or(u64::MAX);
+            state.prepare_after_ns = self.0.now_ns().saturating_add(retry_ns);
+            state.ready.take()
+        };
+        self.0.segments.remove_spares(begun).await;
+    }
+
+    /// There may be room now: the writer tries again at once.
+    pub fn retry(&self) {
+        {
+            let mut state = self.0.state.borrow_mut();
+            state.is_retry_due = state.log != LogState::Running;
+            state.prepare_after_ns = 0;
+        }
+        self.0.work.notify();
     }
 
     /// Waits until the next segment is prepared, or could not be. The writer goes on with the current one meanwhile, which it
@@ -423,6 +476,10 @@ impl<P: Platform> fmt::Debug for CommitQueue<P> {
 }
 
 /// Whether an error says that there is no room.
-fn is_out_of_space(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+pub(super) fn is_out_of_space(error: &io::Error) -> bool {
+    is_room_wanted(error.kind())
+}
+
+fn is_room_wanted(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

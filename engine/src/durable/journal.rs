@@ -4,85 +4,27 @@
 //! A turn of the pump makes one block of everything it stored; blocks of several turns share one sync. While
 //! the log has failed, writes are refused and nothing is stored (decision 9). Who is to be told is a tag `T` of the
 //! caller's; it comes back with what became of it.
+//!
+//! What was recorded in a turn and does not fit into the segment is carried over: it is recorded again, in the same order, in the
+//! next one. So only what is larger than a whole segment is ever refused while the disk works.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::commit::{
     AppendError, CommitError, CommitEvent, CommitOptions, CommitQueue, LogState, Ticket, WalSync,
 };
+use super::parts::Part;
+pub use super::parts::{Done, Free};
 use super::segments::{SegmentOptions, Segments};
-use crate::memory::shard::{Applied, Shard};
-use crate::platform::Platform;
-use crate::series::route::{Batch, Sample};
+use crate::limits::{LOG_ROOM_BYTES_MIN, LOG_TURN_BLOCK_BYTES};
+use crate::memory::shard::Shard;
+use crate::platform::{Platform, SECTOR_BYTES};
+use crate::series::route::Batch;
 use crate::wal::encode::SegmentEncoder;
 use crate::wal::segment::SegmentHeader;
-
-/// A segment with less room than this is ended before the next turn, or with less than a quarter of its length.
-const ROOM_BYTES_MIN: u64 = 4 * 1024 * 1024;
-/// The block of a turn is ended when it has this many bytes.
-const BLOCK_BYTES: u64 = 512 * 1024;
-
-/// A free that is to be recorded before it is done, so that what was freed does not come back after a crash.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Free {
-    /// Selectors of the request, of which those in `mine` are this core's.
-    pub selectors: Arc<Vec<Vec<String>>>,
-    /// Indices into `selectors`.
-    pub mine: Vec<u32>,
-    /// Buffers that end before this time are freed; seconds.
-    pub to: i64,
-}
-
-/// What became of what was handed to a [`Journal`].
-#[derive(Debug)]
-pub enum Done {
-    /// The samples are stored, and as durable as `wal.sync` promises. Their list comes back to be used again.
-    Written(Applied, Vec<Sample>),
-    /// The log does not work: nothing is acknowledged, though a crash may still bring it back.
-    NotWritten(Box<str>, Vec<Sample>),
-    /// The free is recorded: it can be done.
-    Recorded(Free),
-    /// The log does not work: the free must not be done.
-    NotRecorded(Box<str>),
-}
-
-/// A part of the turn's block.
-#[derive(Debug)]
-enum Part {
-    /// The batch is kept, should it have to be encoded anew.
-    Write {
-        source: usize,
-        applied: Applied,
-        batch: Batch,
-    },
-    Free(Free),
-}
-
-impl Part {
-    fn done(self) -> Done {
-        match self {
-            Self::Write { applied, batch, .. } => Done::Written(applied, batch.samples),
-            Self::Free(free) => Done::Recorded(free),
-        }
-    }
-
-    fn not_done(self, why: &str) -> Done {
-        self.done().undone(why)
-    }
-}
-
-impl Done {
-    fn undone(self, why: &str) -> Self {
-        match self {
-            Self::Written(_, samples) | Self::NotWritten(_, samples) => Self::NotWritten(why.into(), samples),
-            Self::Recorded(_) | Self::NotRecorded(_) => Self::NotRecorded(why.into()),
-        }
-    }
-}
 
 /// What the writer's task and the pump share.
 struct Acknowledgements<T> {
@@ -113,8 +55,9 @@ pub struct Journal<P: Platform, T> {
     acknowledgements: Rc<Acknowledgements<T>>,
     /// What was stored in this turn, whose block is not appended yet.
     turn: Vec<(T, Part)>,
-    /// Bytes of the segment when the turn began.
-    turn_began_bytes: u64,
+    /// The segment into which `turn` did not fit: it waits to be recorded in another.
+    carried_from: Option<u64>,
+    /// A segment with less room is ended before the next turn: [`LOG_ROOM_BYTES_MIN`], or a quarter of its length.
     room_bytes_min: u64,
     /// Nothing is recorded: the sync is [`WalSync::Off`].
     is_off: bool,
@@ -142,7 +85,7 @@ impl<P: Platform, T: 'static> Journal<P, T> {
     ) -> io::Result<Self> {
         let writer = Writer { core: segments.core, cores: segments.cores };
         let is_off = options.sync == WalSync::Off;
-        let room_bytes_min = ROOM_BYTES_MIN.min(segments.segment_bytes / 4);
+        let room_bytes_min = LOG_ROOM_BYTES_MIN.min(segments.segment_bytes / 4);
         let segments = Segments::open(platform.clone(), segments).await?;
         let acknowledgements = Rc::new(Acknowledgements {
             waiting: RefCell::default(),
@@ -164,7 +107,7 @@ impl<P: Platform, T: 'static> Journal<P, T> {
             encoder,
             acknowledgements,
             turn: Vec::new(),
-            turn_began_bytes: 0,
+            carried_from: None,
             room_bytes_min,
             is_off,
             has_hole: false,
@@ -182,27 +125,30 @@ impl<P: Platform, T: 'static> Journal<P, T> {
         if !self.queue.has_room() {
             self.queue.room().await;
         }
-        let is_used_up = self.has_hole || self.queue.segment_room_bytes() < self.room_bytes_min;
+        let is_used_up = self.has_hole
+            || self.carried_from.is_some_and(|segment| self.queue.segment() == Some(segment))
+            || self.queue.segment_room_bytes() < self.room_bytes_min;
         if self.queue.segment().is_some() && is_used_up {
             // An error stops the log, which the next lines and every append see.
             let _ = self.queue.next_segment().await;
         }
         self.follow_segment();
         self.settle();
-        self.turn_began_bytes = self.encoder.bytes_in_segment();
     }
 
     /// Whether there is room for what [`write`](Self::write) and [`free`](Self::free) add: who goes on without is refused.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.queue.has_room()
+        self.carried_from.is_none() && self.queue.has_room()
     }
 
     /// Stores a batch of core `source` and encodes it; refuses it while the log has failed.
     pub fn write(&mut self, shard: &mut Shard, source: usize, batch: Batch, tag: T) {
-        if self.is_off {
-            let applied = shard.apply(source, &batch, self.platform.now_seconds(), None);
-            (self.acknowledgements.tell)(tag, Done::Written(applied, batch.samples));
+        let now = self.platform.now_seconds();
+        // Off: acknowledged at the end of the turn, when its hosts are published. What is carried over comes first in the next segment.
+        if self.is_off || self.carried_from.is_some() {
+            let applied = shard.apply(source, &batch, now, None);
+            self.turn.push((tag, Part::Write { source, applied, batch }));
             return;
         }
         if let Some(why) = self.failure() {
@@ -211,22 +157,22 @@ impl<P: Platform, T: 'static> Journal<P, T> {
             (self.acknowledgements.tell)(tag, Done::NotWritten(why, batch.samples));
             return;
         }
-        let applied = shard.apply(source, &batch, self.platform.now_seconds(), Some(&mut self.encoder));
+        let applied = shard.apply(source, &batch, now, Some(&mut self.encoder));
         self.turn.push((tag, Part::Write { source, applied, batch }));
         self.end_long_block(shard);
     }
 
     /// Records a free, which is to be done when [`Done::Recorded`] says so.
     pub fn free(&mut self, shard: &Shard, free: Free, tag: T) {
-        if self.is_off {
-            (self.acknowledgements.tell)(tag, Done::Recorded(free));
+        if self.is_off || self.carried_from.is_some() {
+            self.turn.push((tag, Part::Free(free)));
             return;
         }
         if let Some(why) = self.failure() {
             (self.acknowledgements.tell)(tag, Done::NotRecorded(why));
             return;
         }
-        record_free(&free, &mut self.encoder);
+        free.record(&mut self.encoder);
         self.turn.push((tag, Part::Free(free)));
         self.end_long_block(shard);
     }
@@ -242,15 +188,97 @@ impl<P: Platform, T: 'static> Journal<P, T> {
     }
 
     fn end_long_block(&mut self, shard: &Shard) {
-        if self.encoder.bytes_in_segment() - self.turn_began_bytes >= BLOCK_BYTES {
+        if self.encoder.open_bytes() >= LOG_TURN_BLOCK_BYTES {
             self.end_block(shard);
         }
     }
 
-    /// Ends the turn's block and appends it; what is in it is acknowledged when it is durable.
+    /// Ends the turn's block and appends it; what is in it is acknowledged when it is durable. Whoever is told at once, because
+    /// nothing is logged, is told here: by then the pump has published the hosts.
     pub fn end_block(&mut self, shard: &Shard) {
-        if self.encoder.is_empty() {
+        if self.carried_from.is_some() {
+            self.record_carried(shard);
+        } else if self.encoder.is_empty() {
             // Nothing was stored: only samples too old, or none.
+            for (tag, part) in self.turn.drain(..) {
+                (self.acknowledgements.tell)(tag, part.done());
+            }
+        } else if self.overflows() {
+            self.refuse_never_fitting(shard);
+            self.carry_over();
+        } else {
+            self.append_turn(shard);
+        }
+    }
+
+    /// Whether what was recorded does not fit into the segment.
+    fn overflows(&self) -> bool {
+        self.queue.segment() == Some(self.encoder.header().id)
+            && self.encoder.open_bytes() > self.queue.segment_room_bytes()
+    }
+
+    /// Everything of the turn waits for another segment.
+    fn carry_over(&mut self) {
+        self.encoder.abandon();
+        self.carried_from = (!self.turn.is_empty()).then_some(self.encoder.header().id);
+    }
+
+    /// Records in the segment that is current now what did not fit into the one before.
+    fn record_carried(&mut self, shard: &Shard) {
+        if let Some(why) = self.failure() {
+            self.carried_from = None;
+            self.refuse_turn(&why);
+            return;
+        }
+        if self.carried_from == self.queue.segment() {
+            // The next turn begins another.
+            return;
+        }
+        self.follow_segment();
+        self.carried_from = None;
+        let mut left: VecDeque<(T, Part)> = std::mem::take(&mut self.turn).into();
+        while let Some((tag, part)) = left.pop_front() {
+            part.record(shard, &mut self.encoder);
+            if self.overflows() {
+                // Those before it fit without it.
+                self.encoder.abandon();
+                self.turn.iter().for_each(|(_, part)| part.record(shard, &mut self.encoder));
+                self.append_turn(shard);
+                self.turn.push((tag, part));
+                self.turn.extend(left);
+                self.refuse_never_fitting(shard);
+                self.carry_over();
+                return;
+            }
+            self.turn.push((tag, part));
+            if self.encoder.open_bytes() >= LOG_TURN_BLOCK_BYTES {
+                self.append_turn(shard);
+            }
+        }
+        self.append_turn(shard);
+    }
+
+    /// Refuses those parts of the turn that are larger than a whole segment.
+    fn refuse_never_fitting(&mut self, shard: &Shard) {
+        let room_bytes = self.queue.segments().segment_bytes() - SECTOR_BYTES as u64;
+        let mut alone = SegmentEncoder::new(*self.encoder.header());
+        for (tag, part) in std::mem::take(&mut self.turn) {
+            part.record(shard, &mut alone);
+            let bytes = alone.open_bytes();
+            alone.open(*self.encoder.header());
+            if bytes <= room_bytes {
+                self.turn.push((tag, part));
+                continue;
+            }
+            let why = format!(
+                "it needs {bytes} bytes in the log, a segment has room for {room_bytes}: send it in smaller parts"
+            );
+            (self.acknowledgements.tell)(tag, part.not_done(&why));
+        }
+    }
+
+    fn append_turn(&mut self, shard: &Shard) {
+        if self.encoder.is_empty() {
             for (tag, part) in self.turn.drain(..) {
                 (self.acknowledgements.tell)(tag, part.done());
             }
@@ -260,11 +288,11 @@ impl<P: Platform, T: 'static> Journal<P, T> {
         if let Err(AppendError::OtherSegment { .. }) = appended {
             // The segment was changed during the turn: everything once more, for the new one.
             self.follow_segment();
-            for (_, part) in &self.turn {
-                match part {
-                    Part::Write { source, batch, .. } => shard.record(*source, batch, &mut self.encoder),
-                    Part::Free(free) => record_free(free, &mut self.encoder),
-                }
+            self.turn.iter().for_each(|(_, part)| part.record(shard, &mut self.encoder));
+            if self.overflows() {
+                self.refuse_never_fitting(shard);
+                self.carry_over();
+                return;
             }
             appended = self.append();
         }
@@ -276,13 +304,15 @@ impl<P: Platform, T: 'static> Journal<P, T> {
             Err(error) => {
                 // The block has a number, and the next one another: only a new segment begins at 0 again.
                 self.has_hole = true;
-                let why = error.to_string();
-                for (tag, part) in self.turn.drain(..) {
-                    (self.acknowledgements.tell)(tag, part.not_done(&why));
-                }
+                self.refuse_turn(&error.to_string());
             }
         }
-        self.turn_began_bytes = self.encoder.bytes_in_segment();
+    }
+
+    fn refuse_turn(&mut self, why: &str) {
+        for (tag, part) in self.turn.drain(..) {
+            (self.acknowledgements.tell)(tag, part.not_done(why));
+        }
     }
 
     fn append(&mut self) -> Result<Ticket, AppendError> {
@@ -304,7 +334,6 @@ impl<P: Platform, T: 'static> Journal<P, T> {
         if let Err(error) = self.queue.append(id, &header.encode()) {
             tracing::debug!("segment {id:016x} not begun: {error}");
         }
-        self.turn_began_bytes = self.encoder.bytes_in_segment();
     }
 
     /// Blocks say how many before them are known to be on disk, by which recovery tells a torn end from damage.
@@ -327,10 +356,6 @@ impl<P: Platform, T: 'static> Journal<P, T> {
 
 fn header(writer: Writer, id: u64, created_seconds: i64) -> SegmentHeader {
     SegmentHeader { id, core: writer.core, cores: writer.cores, created_seconds }
-}
-
-fn record_free(free: &Free, encoder: &mut SegmentEncoder) {
-    free.mine.iter().for_each(|&index| encoder.free(&free.selectors[index as usize], free.to));
 }
 
 impl<T> Acknowledgements<T> {

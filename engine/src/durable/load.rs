@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::names::{LogFileName, SegmentName};
-use super::segments::InheritedSegment;
-use crate::checkpoint::file_name::{CORRUPT_SUFFIX, REFERENCE_LOG, select};
+use super::segments::{InheritedSegment, LogFate};
+use crate::checkpoint::file_name::{CORRUPT_SUFFIX, REFERENCE_LOG, select, with_suffix};
 use crate::config::Metrics;
+use crate::limits;
 use crate::line::key::is_path_safe;
 use crate::memory::shard::Shard;
 use crate::memory::spared::Spared;
@@ -22,7 +23,7 @@ use crate::reference_log;
 use crate::series::route::core_of;
 use crate::sync::budget::Budget;
 use crate::wal::replay::End;
-use crate::wal::segment::{HeaderError, SegmentHeader};
+use crate::wal::segment::HeaderError;
 
 /// What to load, and how much of it.
 #[derive(Clone, Debug)]
@@ -31,9 +32,12 @@ pub struct LoadOptions {
     pub checkpoints: PathBuf,
     /// Directory of our log.
     pub log: PathBuf,
+    /// Length of every segment: a file that is shorter was cut.
+    pub segment_bytes: u64,
     /// The configured metrics; others are left out.
     pub metrics: Arc<Metrics>,
-    /// Samples older than this are left out; seconds.
+    /// Samples of snapshots that are older than this are left out; seconds. Those of logs are loaded whatever their age: they
+    /// may be nowhere else.
     pub retention_seconds: i64,
     /// The clock, in seconds.
     pub now: i64,
@@ -61,19 +65,33 @@ pub struct LoadedCore {
     pub shard: Shard,
     /// Reference logs that were replayed: superfluous once the core has made a checkpoint.
     pub reference_logs: Vec<ReferenceLogFile>,
-    /// Segments that were replayed, by every core alike: superfluous once all cores have made a checkpoint.
+    /// The segments, and what becomes of them as far as this core can tell; see [`inherited`].
     pub segments: Vec<InheritedSegment>,
     /// What was found.
     pub recovered: Recovered,
 }
 
-/// A `current.wal` that was replayed.
+/// A `current.wal` that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferenceLogFile {
     /// The host's directory.
     pub directory: PathBuf,
-    /// Not all of it could be read: it is kept under another name.
-    pub is_damaged: bool,
+    /// What becomes of it once the core has made a checkpoint.
+    pub fate: LogFate,
+}
+
+/// The segments of earlier runs, and what becomes of them once all cores have made a checkpoint: every core reads every segment, so one
+/// is superfluous only if all of them could.
+#[must_use]
+pub fn inherited(loaded: &[LoadedCore]) -> Vec<InheritedSegment> {
+    let mut all: Vec<InheritedSegment> = loaded.first().map(|core| core.segments.clone()).unwrap_or_default();
+    for core in loaded {
+        for (segment, other) in all.iter_mut().zip(&core.segments) {
+            assert_eq!(segment.name, other.name, "all cores were told of the same segments");
+            segment.fate = segment.fate.max(other.fate);
+        }
+    }
+    all
 }
 
 /// The files of one host.
@@ -99,6 +117,15 @@ struct Segment {
     name: SegmentName,
     path: PathBuf,
     bytes: u64,
+    /// Anything else is never opened: a FIFO would block.
+    is_file: bool,
+}
+
+impl Segment {
+    /// How much of it is read at most.
+    fn readable_bytes(&self) -> u64 {
+        if self.is_file { self.bytes.min(limits::LOG_SEGMENT_BYTES) } else { 0 }
+    }
 }
 
 impl Found {
@@ -116,7 +143,9 @@ impl Found {
         }
         let segments = find_segments(files, &options.log).map_err(|error| (options.log.clone(), error))?;
         let reference_logs = hosts.iter().flatten().filter_map(HostFiles::reference_log);
-        for path in segments.iter().map(|segment| segment.path.clone()).chain(reference_logs) {
+        let segment_paths =
+            segments.iter().filter(|segment| segment.is_file).map(|segment| segment.path.clone());
+        for path in segment_paths.chain(reference_logs) {
             files.sync(&path).map_err(|error| (path, error))?;
         }
         Ok(Self { hosts, segments, options })
@@ -126,7 +155,7 @@ impl Found {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.hosts.iter().flatten().map(|host| host.bytes).sum::<u64>()
-            + self.segments.iter().map(|segment| segment.bytes).sum::<u64>() * self.options.cores as u64
+            + self.segments.iter().map(Segment::readable_bytes).sum::<u64>() * self.options.cores as u64
     }
 
     /// Loads one core's shard; `progress` is told of bytes read and samples loaded since its last call.
@@ -157,10 +186,17 @@ impl Found {
         }
         let mut segments = Vec::new();
         for segment in &self.segments {
-            segments.extend(load_segment(files, &mut recovery, segment, core == 0));
-            count(recovery.recovered(), segment.bytes);
+            let fate = load_segment(files, &mut recovery, segment, self.options.segment_bytes, core == 0);
+            segments.push(InheritedSegment { name: segment.name, fate });
+            count(recovery.recovered(), segment.readable_bytes());
         }
         let recovered = recovery.recovered();
+        if recovered.late > 0 {
+            tracing::warn!(
+                "core {core}: the log holds {} samples older than retention-in-memory, as after a long downtime; they go into snapshots, and out of retention from there",
+                recovered.late
+            );
+        }
         LoadedCore { shard, reference_logs, segments, recovered }
     }
 }
@@ -182,7 +218,17 @@ fn load_host(
     }
     recovery.snapshots_loaded(&host.cluster, &host.host);
     let path = host.reference_log()?;
-    let bytes = read(files, &path)?;
+    let directory = host.directory.clone();
+    let bytes = match files.read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::error!(
+                "{} was not loaded: {error}; it will be set aside as .unreadable",
+                path.display()
+            );
+            return Some(ReferenceLogFile { directory, fate: LogFate::Unreadable });
+        }
+    };
     let end = recovery.reference_log(&host.cluster, &host.host, &bytes).end;
     match end {
         reference_log::End::Clean => {}
@@ -195,56 +241,63 @@ fn load_host(
         ),
     }
     let is_damaged = matches!(end, reference_log::End::Corrupt { .. });
-    Some(ReferenceLogFile { directory: host.directory.clone(), is_damaged })
+    Some(ReferenceLogFile {
+        directory,
+        fate: if is_damaged { LogFate::Damaged } else { LogFate::Superfluous },
+    })
 }
 
-/// Replays a segment; none if that could not be done, and it is left alone. Every core reads every segment; one of them
-/// tells.
+/// Replays a segment. Every core reads every segment; one of them tells what is wrong with it, and each what it could not read.
 fn load_segment(
     files: &impl Files,
     recovery: &mut Recovery<'_>,
     segment: &Segment,
+    segment_bytes: u64,
     tells: bool,
-) -> Option<InheritedSegment> {
+) -> LogFate {
     let path = segment.path.display();
-    let mut header = None;
-    let mut load = recovery.begin_segment(segment.name.id);
-    let outcome = files.read_pieces(&segment.path, &mut |piece| {
-        let header = header.get_or_insert_with(|| SegmentHeader::decode(piece));
-        if !matches!(header, Err(HeaderError::Version { .. })) {
-            load.feed(piece);
-        }
-    });
-    if let Err(error) = outcome {
+    if !segment.is_file {
         if tells {
-            tracing::error!("{path} was not loaded as a whole and is left alone: {error}");
+            tracing::error!("{path} is no file and was not loaded; it will be set aside as .unreadable");
         }
-        return None;
+        return LogFate::Unreadable;
     }
-    let header = header.unwrap_or_else(|| SegmentHeader::decode(&[]));
+    let mut load = recovery.begin_segment(segment.name.id);
+    let read = files.read_pieces(&segment.path, segment.readable_bytes(), &mut |piece| load.feed(piece));
+    if let Err(error) = read {
+        tracing::error!("{path} was not loaded as a whole: {error}; it will be set aside as .unreadable");
+        return LogFate::Unreadable;
+    }
+    let header = load.header();
     if let Err(error @ HeaderError::Version { .. }) = header {
         if tells {
-            tracing::error!("{path} was not loaded and is left alone: {error}");
+            tracing::error!("{path} was not loaded: {error}; it will be set aside as .unreadable");
         }
-        return None;
+        return LogFate::Unreadable;
     }
     let outcome = load.finish();
     // One that was never begun has no header; one with blocks must have it.
     let has_header = header.is_ok() || outcome.counts.blocks == 0;
-    let is_damaged = matches!(outcome.end, End::Corrupt { .. }) || !has_header;
+    // A segment has its length before it has its name.
+    let has_length = (segment_bytes..=limits::LOG_SEGMENT_BYTES).contains(&segment.bytes);
     if tells {
         match (outcome.end, header) {
+            (end @ End::Corrupt { .. }, _) => {
+                tracing::error!("{path}: {end}; it will be set aside as .corrupt");
+            }
+            _ if !has_length => tracing::error!(
+                "{path} has {} bytes, and a segment of the log has {segment_bytes}: it was cut or lengthened, whole blocks were loaded, it will be set aside as .corrupt",
+                segment.bytes
+            ),
             (End::Clean, Err(error)) if !has_header => {
                 tracing::error!("{path}: {error}; its blocks were loaded, it will be set aside as .corrupt");
             }
             (End::Clean, _) => {}
             (end @ End::Torn { .. }, _) => tracing::warn!("{path}: {end}"),
-            (end @ End::Corrupt { .. }, _) => {
-                tracing::error!("{path}: {end}; it will be set aside as .corrupt");
-            }
         }
     }
-    Some(InheritedSegment { name: segment.name, is_damaged })
+    let is_corrupt = matches!(outcome.end, End::Corrupt { .. });
+    if is_corrupt || !has_header || !has_length { LogFate::Damaged } else { LogFate::Superfluous }
 }
 
 /// The bytes of a file; what cannot be read is reported and left alone.
@@ -260,9 +313,7 @@ fn read(files: &impl Files, path: &Path) -> Option<Vec<u8>> {
 
 /// The name that a damaged file gets.
 pub(super) fn corrupt_name(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(CORRUPT_SUFFIX);
-    name.into()
+    with_suffix(path, CORRUPT_SUFFIX)
 }
 
 /// Gives a damaged snapshot a name under which nobody reads it.
@@ -274,18 +325,31 @@ fn set_aside(files: &impl Files, path: &Path, error: &impl std::fmt::Display) {
     tracing::error!("{} is damaged and was not loaded: {error}; {outcome}", path.display());
 }
 
-/// All hosts below the root of the checkpoints. Stray files and names that are no paths of ours are passed over.
+/// All hosts below the root of the checkpoints. Stray files, names that are no paths of ours and directories that we may not
+/// read, such as the `lost+found` of a file system, are passed over.
 fn find_hosts(files: &impl Files, root: &Path) -> io::Result<Vec<HostFiles>> {
     let mut hosts = Vec::new();
-    for (cluster, cluster_path) in directories(files, root)? {
-        for (host, directory) in directories(files, &cluster_path)? {
+    for (cluster, cluster_path) in directories(entries(files, root)?, root) {
+        let found = passed_over_if_foreign(files, &cluster_path)?;
+        for (host, directory) in directories(found, &cluster_path) {
             let mut found =
                 HostFiles { cluster: cluster.clone(), host, directory, names: Vec::new(), bytes: 0 };
-            for entry in files.read_dir(&found.directory)? {
-                if let (true, Ok(name)) = (entry.is_file, entry.name.into_string()) {
-                    found.bytes += entry.bytes;
-                    found.names.push(name);
+            for entry in passed_over_if_foreign(files, &found.directory)? {
+                let Ok(name) = entry.name.into_string() else { continue };
+                if !entry.is_file {
+                    continue;
                 }
+                if entry.bytes > limits::SNAPSHOT_BYTES_MAX && name != REFERENCE_LOG {
+                    let path = found.directory.join(&name);
+                    tracing::error!(
+                        "{} was not loaded: it has {} bytes, more than any snapshot",
+                        path.display(),
+                        entry.bytes
+                    );
+                    continue;
+                }
+                found.bytes += entry.bytes;
+                found.names.push(name);
             }
             hosts.push(found);
         }
@@ -293,10 +357,22 @@ fn find_hosts(files: &impl Files, root: &Path) -> io::Result<Vec<HostFiles>> {
     Ok(hosts)
 }
 
-/// The directories in a directory whose names may be clusters and hosts.
-fn directories(files: &impl Files, path: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+/// What is in a directory; nothing, and a warning, if we may not read it. Other errors are those of a disk, on which the next attempt
+/// may find what a start without it would miss.
+fn passed_over_if_foreign(files: &impl Files, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
+    match entries(files, path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!("{} cannot be read and is passed over: {error}", path.display());
+            Ok(Vec::new())
+        }
+        result => result,
+    }
+}
+
+/// Those of the entries of a directory that are directories whose names may be clusters and hosts.
+fn directories(entries: Vec<DirectoryEntry>, path: &Path) -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
-    for entry in entries(files, path)? {
+    for entry in entries {
         if let (true, Ok(name)) = (entry.is_directory, entry.name.into_string())
             && is_path_safe(&name)
         {
@@ -305,7 +381,7 @@ fn directories(files: &impl Files, path: &Path) -> io::Result<Vec<(String, PathB
         }
     }
     found.sort();
-    Ok(found)
+    found
 }
 
 /// All segments of our log, oldest first.
@@ -313,7 +389,8 @@ fn find_segments(files: &impl Files, directory: &Path) -> io::Result<Vec<Segment
     let mut found = Vec::new();
     for entry in entries(files, directory)? {
         if let Some(LogFileName::Log(name)) = LogFileName::parse(&entry.name) {
-            found.push(Segment { name, path: name.log_path(directory), bytes: entry.bytes });
+            let DirectoryEntry { is_file, bytes, .. } = entry;
+            found.push(Segment { name, path: name.log_path(directory), bytes, is_file });
         }
     }
     found.sort_by_key(|segment| segment.name);

@@ -14,13 +14,14 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::load::corrupt_name;
 use super::names::{LogFileName, SegmentName, next_id};
+use crate::checkpoint::file_name::{CORRUPT_SUFFIX, UNREADABLE_SUFFIX, with_suffix};
 use crate::platform::{LogFile, Platform};
 use crate::platform::{SECTOR_BYTES, Writes, create_directory_durably, remove_if_there};
+use crate::wal::segment::SegmentHeader;
 
 /// Length of a segment unless something else is asked for.
-pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+pub const SEGMENT_BYTES_DEFAULT: u64 = crate::limits::LOG_SEGMENT_BYTES;
 /// Recycled files kept unless something else is asked for.
 pub const FREE_FILES_DEFAULT: usize = 2;
 
@@ -63,15 +64,49 @@ pub struct Segments<P: Platform> {
     free: RefCell<Vec<SegmentName>>,
     sealed: RefCell<BTreeSet<u64>>,
     inherited: RefCell<Vec<SegmentName>>,
+    /// A number between those of earlier runs and those of this one, for [`rescue`](Self::rescue).
+    reserved: Cell<Option<u64>>,
+    /// The sealed segment that [`rescue`](Self::rescue) has written, as long as it is needed.
+    rescued: Cell<Option<u64>>,
+    /// Length and CRC-32 of its blocks.
+    rescued_content: Cell<(usize, u32)>,
 }
 
-/// A segment of an earlier run that was replayed.
+/// A segment of an earlier run that was found at the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InheritedSegment {
     /// Which.
     pub name: SegmentName,
-    /// Not all of it could be replayed: it is kept under another name.
-    pub is_damaged: bool,
+    /// What becomes of it once snapshots hold what could be read.
+    pub fate: LogFate,
+}
+
+/// What becomes of a log of an earlier run once snapshots hold what could be read of it. It is never read again: what is newer may
+/// be in snapshots by then, and older values would win.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogFate {
+    /// All of it was read: it is removed.
+    Superfluous,
+    /// It is damaged: it is kept as `.corrupt`.
+    Damaged,
+    /// It could not be read, or not by every core: it is kept as `.unreadable`.
+    Unreadable,
+}
+
+impl LogFate {
+    /// Removes a log, or gives it a name under which nobody reads it. Durable after
+    /// [`Disk::sync_directory`](crate::platform::Disk::sync_directory).
+    pub(super) async fn apply(self, platform: &impl Platform, path: &Path) -> io::Result<()> {
+        let suffix = match self {
+            Self::Superfluous => return remove_if_there(platform, path).await,
+            Self::Damaged => CORRUPT_SUFFIX,
+            Self::Unreadable => UNREADABLE_SUFFIX,
+        };
+        match platform.rename(path, &with_suffix(path, suffix)).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
 }
 
 /// A segment being written.
@@ -98,8 +133,12 @@ impl<P: Platform> Segments<P> {
         create_directory_durably(&platform, directory).await?;
         let (mut free, mut useless, mut inherited, mut last_id) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for entry in platform.read_dir(directory).await? {
-            let Some(name) = LogFileName::parse(&entry.name).filter(|_| entry.is_file) else { continue };
+            let Some(name) = LogFileName::parse(&entry.name) else { continue };
+            // Also where something else has the name: a segment of ours must not need it.
             last_id = last_id.max(name.segment().id);
+            if !entry.is_file {
+                continue;
+            }
             match name {
                 LogFileName::Log(segment) => inherited.push(segment),
                 // Of a core that does not exist any more: one of those that do looks after it.
@@ -115,6 +154,8 @@ impl<P: Platform> Segments<P> {
             remove_if_there(&platform, &segment.free_path(directory)).await?;
         }
         inherited.sort_unstable();
+        let reserved = if inherited.is_empty() { None } else { next_id(last_id, *core, *cores) };
+        last_id = reserved.unwrap_or(last_id);
         Ok(Self {
             platform,
             options,
@@ -122,6 +163,9 @@ impl<P: Platform> Segments<P> {
             free: free.into(),
             sealed: RefCell::default(),
             inherited: inherited.into(),
+            reserved: reserved.into(),
+            rescued: Cell::default(),
+            rescued_content: Cell::default(),
         })
     }
 
@@ -153,6 +197,12 @@ impl<P: Platform> Segments<P> {
         self.options.core
     }
 
+    /// The header of a segment of this core, but for its number and time.
+    pub(super) fn header(&self) -> SegmentHeader {
+        let SegmentOptions { core, cores, .. } = self.options;
+        SegmentHeader { id: 0, core, cores, created_seconds: 0 }
+    }
+
     /// Segments of earlier runs, of any core, as [`open`](Self::open) found them (and those of this run's cores that
     /// were faster), by number. They are replayed in this order; see [`remove_inherited`](Self::remove_inherited).
     #[must_use]
@@ -164,6 +214,12 @@ impl<P: Platform> Segments<P> {
     #[must_use]
     pub fn sealed(&self) -> Vec<u64> {
         self.sealed.borrow().iter().copied().collect()
+    }
+
+    /// How many finished segments a checkpoint could discard: not what was [rescued](Self::rescue).
+    #[must_use]
+    pub fn discardable(&self) -> usize {
+        self.sealed.borrow().len() - usize::from(self.rescued.get().is_some())
     }
 
     /// How many recycled files wait.
@@ -179,7 +235,8 @@ impl<P: Platform> Segments<P> {
     /// # Errors
     /// Those of the disk. What could not be removed stays in [`sealed`](Self::sealed), for the next time.
     pub async fn discard_before(&self, id: u64) -> io::Result<usize> {
-        let old: Vec<u64> = self.sealed.borrow().range(..id).copied().collect();
+        let is_needed = |id: &u64| self.rescued.get() == Some(*id);
+        let old: Vec<u64> = self.sealed.borrow().range(..id).copied().filter(|id| !is_needed(id)).collect();
         for id in &old {
             let segment = SegmentName { id: *id, core: self.options.core };
             let log_path = segment.log_path(self.directory());
@@ -193,13 +250,82 @@ impl<P: Platform> Segments<P> {
             } else {
                 remove_if_there(&self.platform, &log_path).await?;
             }
-            self.platform.sync_directory(self.directory()).await?;
+            match self.platform.sync_directory(self.directory()).await {
+                // Somebody took the directory away, and the segments with it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                result => result?,
+            }
             if is_recycled {
                 self.free.borrow_mut().push(segment);
             }
             self.sealed.borrow_mut().remove(id);
+            if self.reserved.get() == Some(*id) {
+                // Its number is that of a recycled file now.
+                self.reserved.set(None);
+            }
         }
         Ok(old.len())
+    }
+
+    /// The number for [`rescue`](Self::rescue), when the segments below `id` are to be discarded: below all of these. None if there
+    /// is nothing to discard.
+    #[must_use]
+    pub fn rescue_id(&self, id: u64) -> Option<u64> {
+        self.rescued
+            .get()
+            .or(self.reserved.get())
+            .or_else(|| self.sealed.borrow().range(..id).next().copied())
+    }
+
+    /// Keeps what a checkpoint could not save in a segment of its own, `bytes` with header and blocks for the number that
+    /// [`rescue_id`](Self::rescue_id) gave, in place of the one of that number. Durable on return: now the others can be discarded.
+    ///
+    /// It is below all others of this run. So whatever others of them are left, a replay ends with the newest values: this one's are
+    /// newer than those of all segments to be discarded, and of these the oldest go first.
+    ///
+    /// # Errors
+    /// Those of the disk; then nothing has changed.
+    pub async fn rescue(&self, id: u64, bytes: &[u8]) -> io::Result<()> {
+        let content = (bytes.len(), crc32fast::hash(&bytes[SECTOR_BYTES..]));
+        if self.rescued.get() == Some(id) && self.rescued_content.get() == content {
+            return Ok(());
+        }
+        let segment = SegmentName { id, core: self.options.core };
+        let (free_path, log_path) = (segment.free_path(self.directory()), segment.log_path(self.directory()));
+        let written = match self.platform.create(&free_path, self.options.segment_bytes, Writes::Cached).await
+        {
+            Ok(file) => {
+                let written = match file.write_at(0, bytes).await {
+                    Ok(()) => file.sync_data().await,
+                    Err(error) => Err(error),
+                };
+                let closed = file.close().await;
+                written.and(closed)
+            }
+            Err(error) => Err(error),
+        };
+        let named = match written {
+            Ok(()) => {
+                // Also if that fails, or what follows: then it may be there all the same, and must go with the others.
+                self.sealed.borrow_mut().insert(id);
+                self.platform.rename(&free_path, &log_path).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = named {
+            // The first error is the one to report.
+            let _ = self.platform.remove(&free_path).await;
+            return Err(error);
+        }
+        self.platform.sync_directory(self.directory()).await?;
+        self.rescued.set(Some(id));
+        self.rescued_content.set(content);
+        Ok(())
+    }
+
+    /// What was [rescued](Self::rescue) is in snapshots: the segment can be discarded, before all others.
+    pub fn forget_rescued(&self) {
+        self.rescued.set(None);
     }
 
     /// Removes segments of earlier runs, durably and one after the other, oldest first: everything in them is in
@@ -209,13 +335,8 @@ impl<P: Platform> Segments<P> {
     /// # Errors
     /// Those of the disk; a segment that is gone already is no error.
     pub async fn remove_inherited(&self, segments: &[InheritedSegment]) -> io::Result<()> {
-        for &InheritedSegment { name, is_damaged } in segments {
-            let path = name.log_path(self.directory());
-            if is_damaged {
-                set_aside(&self.platform, &path).await?;
-            } else {
-                remove_if_there(&self.platform, &path).await?;
-            }
+        for &InheritedSegment { name, fate } in segments {
+            fate.apply(&self.platform, &name.log_path(self.directory())).await?;
             self.platform.sync_directory(self.directory()).await?;
             self.inherited.borrow_mut().retain(|other| *other != name);
         }
@@ -239,15 +360,28 @@ impl<P: Platform> Segments<P> {
         let segment = SegmentName { id, core };
         // Not an expression of the match below: the pool must not stay borrowed while the disk works.
         let recycled = self.free.borrow_mut().pop();
-        let (free_path, opened) = match recycled {
+        let reused = match recycled {
             Some(old) => {
                 let path = old.free_path(directory);
                 let opened = self.platform.open_for_reuse(&path, writes).await;
-                (path, opened)
+                // Somebody took it away.
+                let is_gone = opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+                (!is_gone).then_some((path, opened))
             }
+            None => None,
+        };
+        let (free_path, opened) = match reused {
+            Some(reused) => reused,
             None => {
                 let path = segment.free_path(directory);
-                let opened = self.platform.create(&path, *segment_bytes, writes).await;
+                let opened = match self.platform.create(&path, *segment_bytes, writes).await {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        // Somebody took the directory away.
+                        create_directory_durably(&self.platform, directory).await?;
+                        self.platform.create(&path, *segment_bytes, writes).await
+                    }
+                    opened => opened,
+                };
                 (path, opened)
             }
         };
@@ -275,6 +409,31 @@ impl<P: Platform> Segments<P> {
         Ok(OpenSegment { id, file })
     }
 
+    /// Whether a segment of this core has its name in the directory; also where that cannot be told.
+    pub(super) async fn is_there(&self, id: u64) -> bool {
+        let name = LogFileName::Log(SegmentName { id, core: self.options.core }).to_string();
+        match self.platform.read_dir(self.directory()).await {
+            Ok(entries) => entries.iter().any(|entry| entry.name == *name),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Removes recycled files, and a segment that was begun ahead of time, for the sake of their room.
+    pub(super) async fn remove_spares(&self, begun: Option<OpenSegment<P::File>>) {
+        let mut paths: Vec<PathBuf> =
+            self.free.borrow_mut().drain(..).map(|segment| segment.free_path(self.directory())).collect();
+        if let Some(OpenSegment { id, file }) = begun {
+            // It is empty, whatever becomes of it.
+            let _ = file.close().await;
+            paths.push(SegmentName { id, core: self.options.core }.log_path(self.directory()));
+        }
+        for path in paths {
+            if let Err(error) = remove_if_there(&self.platform, &path).await {
+                tracing::debug!("core {}: a spare segment stays: {error}", self.options.core);
+            }
+        }
+    }
+
     /// A segment is not written any more: closes it. From now on it can be discarded.
     pub async fn seal(&self, segment: OpenSegment<P::File>) {
         if let Err(error) = segment.file.close().await {
@@ -282,13 +441,5 @@ impl<P: Platform> Segments<P> {
             tracing::warn!("core {}: {error}", self.options.core);
         }
         self.sealed.borrow_mut().insert(segment.id);
-    }
-}
-
-/// Gives a damaged file a name under which nobody reads it. Durable after [`Disk::sync_directory`](crate::platform::Disk::sync_directory).
-pub(super) async fn set_aside(platform: &impl Platform, path: &Path) -> io::Result<()> {
-    match platform.rename(path, &corrupt_name(path)).await {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
     }
 }

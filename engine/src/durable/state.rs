@@ -58,6 +58,12 @@ pub(super) struct State<F> {
     pub(super) is_preparing: bool,
     /// The attempt before failed: the next one is not before this time.
     pub(super) prepare_after_ns: u64,
+    /// The last attempt found no room on the disk.
+    pub(super) is_out_of_room: bool,
+    /// There may be room now: the next attempt is due at once.
+    pub(super) is_retry_due: bool,
+    /// When the current segment was last seen in its directory; nanoseconds.
+    pub(super) seen_at_ns: u64,
     /// Somebody waits for it.
     pub(super) is_next_wanted: bool,
     pub(super) is_sync_due: bool,
@@ -104,6 +110,7 @@ impl<F> State<F> {
         self.current = Some(Rc::new(segment));
         self.offset = 0;
         self.is_next_wanted = false;
+        self.is_out_of_room = false;
     }
 
     pub(super) fn put_spare(&mut self, mut buffer: Vec<u8>, bytes_max: usize) {

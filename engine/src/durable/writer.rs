@@ -10,10 +10,13 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 
-use super::commit::{CommitEvent, Failure, LogState, RETRY_INTERVALS_MAX, WalSync};
+use super::commit::{CommitEvent, Failure, LogState, RETRY_INTERVALS_MAX, WalSync, is_out_of_space};
 use super::segments::OpenSegment;
 use super::state::{Group, Item, Shared, State};
 use crate::platform::{LogFile, Platform};
+
+/// While blocks are written, it is looked every so often whether their segment is still where the next start looks for it.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What there is to do, besides items.
 enum Work {
@@ -105,6 +108,7 @@ async fn commit<P: Platform>(shared: &Shared<P>, items: &mut VecDeque<Item<P::Fi
 async fn write<P: Platform>(shared: &Shared<P>, group: Group<P::File>) -> io::Result<()> {
     let Group { segment, offset, bytes, blocks, up_to } = group;
     let start_ns = shared.now_ns();
+    look_for(shared, &segment, start_ns).await?;
     segment.file.write_at(offset, &bytes).await?;
     if segment.file.writes_are_durable() {
         shared.counters.synced(shared.since(start_ns));
@@ -123,6 +127,29 @@ async fn write<P: Platform>(shared: &Shared<P>, group: Group<P::File>) -> io::Re
     }
     (shared.on_event)(CommitEvent::Acknowledged(up_to));
     shared.done.notify();
+    Ok(())
+}
+
+/// An error if the segment was taken away: what is written to it would never be read.
+async fn look_for<P: Platform>(
+    shared: &Shared<P>,
+    segment: &OpenSegment<P::File>,
+    now_ns: u64,
+) -> io::Result<()> {
+    let interval_ns = LOOK_INTERVAL.as_nanos() as u64;
+    if now_ns.saturating_sub(shared.state.borrow().seen_at_ns) < interval_ns {
+        return Ok(());
+    }
+    if !shared.segments.is_there(segment.id).await {
+        let text = format!(
+            "segment {:016x} of core {} is not in {} any more: somebody took it away",
+            segment.id,
+            shared.segments.core(),
+            shared.segments.directory().display()
+        );
+        return Err(io::Error::new(io::ErrorKind::NotFound, text));
+    }
+    shared.state.borrow_mut().seen_at_ns = now_ns;
     Ok(())
 }
 
@@ -267,8 +294,11 @@ async fn sync_given_up<P: Platform>(shared: &Shared<P>, items: &mut VecDeque<Ite
 async fn restart<P: Platform>(shared: &Shared<P>) -> bool {
     let mut interval = shared.options.retry_interval;
     loop {
-        let closing = shared.work.until(|| shared.state.borrow().is_closing.then_some(()));
-        shared.segments.platform().sleep(interval).or(closing).await;
+        let woken = shared.work.until(|| {
+            let mut state = shared.state.borrow_mut();
+            (std::mem::take(&mut state.is_retry_due) || state.is_closing).then_some(())
+        });
+        shared.segments.platform().sleep(interval).or(woken).await;
         interval = (interval * 2).min(shared.options.retry_interval * RETRY_INTERVALS_MAX);
         if shared.state.borrow().is_closing {
             return false;
@@ -280,6 +310,7 @@ async fn restart<P: Platform>(shared: &Shared<P>) -> bool {
                     let mut state = shared.state.borrow_mut();
                     state.set_current(segment);
                     state.has_sync_failed = false;
+                    state.seen_at_ns = shared.now_ns();
                     state.log = LogState::Running;
                 }
                 shared.counters.segment_begun();
@@ -311,6 +342,7 @@ pub(super) fn prepare_next<P: Platform>(shared: &Rc<Shared<P>>) {
                     let is_later = state.current.as_ref().is_some_and(|current| current.id < segment.id);
                     if is_later && state.ready.is_none() {
                         state.ready = Some(segment);
+                        state.is_out_of_room = false;
                         None
                     } else {
                         Some(segment)
@@ -322,6 +354,7 @@ pub(super) fn prepare_next<P: Platform>(shared: &Rc<Shared<P>>) {
                     let retry_ns =
                         u64::try_from(shared.options.retry_interval.as_nanos()).unwrap_or(u64::MAX);
                     state.prepare_after_ns = shared.now_ns().saturating_add(retry_ns);
+                    state.is_out_of_room = is_out_of_space(&error);
                     None
                 }
             }

@@ -9,11 +9,19 @@ use std::time::Duration;
 
 /// Buffers older than these parts of the retention are freed, one after the other, until that is enough.
 pub const RETENTION_PERCENT: [i64; 3] = [75, 50, 25];
-/// Time between two looks.
-const INTERVAL: Duration = Duration::from_secs(300);
-/// Time between two looks above [`CLOSE_PERCENT`] of the cap.
-const INTERVAL_CLOSE: Duration = Duration::from_secs(30);
+/// Time between two looks of the daemon.
+pub const INTERVALS: Intervals =
+    Intervals { usual: Duration::from_secs(300), close: Duration::from_secs(30) };
 const CLOSE_PERCENT: u64 = 80;
+
+/// Time between two looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Intervals {
+    /// Far below the cap.
+    pub usual: Duration,
+    /// Above four fifths of the cap.
+    pub close: Duration,
+}
 
 /// All cores of a daemon.
 pub trait Cores {
@@ -43,9 +51,9 @@ pub struct Look {
 impl Look {
     /// How long to wait for the next one.
     #[must_use]
-    pub fn interval(&self, cap_bytes: u64) -> Duration {
+    pub fn interval(&self, cap_bytes: u64, intervals: Intervals) -> Duration {
         let is_close = self.left_bytes > cap_bytes / 100 * CLOSE_PERCENT;
-        if is_close { INTERVAL_CLOSE } else { INTERVAL }
+        if is_close { intervals.close } else { intervals.usual }
     }
 }
 

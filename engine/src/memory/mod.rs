@@ -17,3 +17,4 @@ pub mod shard;
 pub mod snapshot;
 pub mod spared;
 pub mod unsaved;
+pub mod work;

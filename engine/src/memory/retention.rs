@@ -2,6 +2,7 @@
 
 use super::shard::Shard;
 use super::spared::Spared;
+use super::work::ShardWork;
 use crate::limits;
 use crate::series::tree::{LevelId, ROOT};
 
@@ -23,7 +24,8 @@ impl FreeWork {
         Self { levels, to, saved_only: false, freed: 0 }
     }
 
-    /// Frees what ends before `to`, in seconds, but of the hosts that are spared.
+    /// Frees what ends before `to`, in seconds, and is in snapshots, but of the hosts that are spared: what retention does.
+    /// A series with such a buffer that is in no snapshot waits for the next pass.
     #[must_use]
     pub fn sparing(shard: &Shard, to: i64, spared: &Spared) -> Self {
         let tree = shard.tree();
@@ -37,7 +39,7 @@ impl FreeWork {
                 levels.push(cluster);
             }
         }
-        Self::new(levels, to)
+        Self::saved(levels, to)
     }
 
     /// As [`new`](Self::new), but a series with such a buffer that is in no snapshot is passed over.
@@ -45,21 +47,19 @@ impl FreeWork {
     pub fn saved(levels: Vec<LevelId>, to: i64) -> Self {
         Self { saved_only: true, ..Self::new(levels, to) }
     }
+}
 
-    /// Visits a few levels; `true` when all were.
-    pub fn step(&mut self, shard: &mut Shard) -> bool {
+/// Visits a few levels a step. The answer: how many buffers were freed.
+impl ShardWork for FreeWork {
+    type Answer = usize;
+
+    fn step(&mut self, shard: &mut Shard) -> Option<usize> {
         for _ in 0..limits::FREE_LEVELS_PER_STEP {
-            let Some(level) = self.levels.pop() else { return true };
+            let Some(level) = self.levels.pop() else { break };
             // The children first: a level without data below it has none to list.
             self.levels.extend(shard.tree().children(level));
             self.freed += shard.free_level(level, self.to, self.saved_only);
         }
-        self.levels.is_empty()
-    }
-
-    /// How many buffers were freed so far.
-    #[must_use]
-    pub fn freed(&self) -> usize {
-        self.freed
+        self.levels.is_empty().then_some(self.freed)
     }
 }

@@ -3,14 +3,44 @@
 //! A checkpoint goes from host to host: [`snapshot`](super::snapshot) encodes what is unsaved and hands it over; here
 //! it is taken back if the file did not become durable.
 
+use std::sync::{Arc, Weak};
+
 use super::shard::Shard;
 use super::unsaved::HandedOver;
 use crate::checkpoint::SnapshotSink;
 use crate::series::tree::{LevelId, ROOT, SeriesId};
 
-/// What of a host was handed to snapshots.
+/// What of a host was handed to snapshots. As long as it exists, the shard takes the host as one that is being saved: nothing
+/// of it is freed for its age, since it may have to be taken back. So whoever makes the snapshots durable drops it then.
+#[derive(Debug)]
+pub struct HostHandedOver {
+    slots: Vec<(SeriesId, HandedOver)>,
+    /// Shared with the shard, which looks whether it still exists.
+    _being_saved: Arc<LevelId>,
+}
+
+/// The hosts whose snapshots are being made.
 #[derive(Debug, Default)]
-pub struct HostHandedOver(Vec<(SeriesId, HandedOver)>);
+pub(super) struct HostsBeingSaved(Vec<Weak<LevelId>>);
+
+impl HostsBeingSaved {
+    fn begin(&mut self, host: LevelId) -> Arc<LevelId> {
+        self.0.retain(|other| other.strong_count() > 0);
+        let being_saved = Arc::new(host);
+        self.0.push(Arc::downgrade(&being_saved));
+        being_saved
+    }
+
+    /// Whether there are none, as mostly.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.iter().all(|host| host.strong_count() == 0)
+    }
+
+    /// Whether this host is one.
+    pub(super) fn contains(&self, host: LevelId) -> bool {
+        self.0.iter().any(|other| other.upgrade().is_some_and(|other| *other == host))
+    }
+}
 
 impl Shard {
     /// The hosts that hold data, as levels.
@@ -51,9 +81,14 @@ impl Shard {
         }
     }
 
+    /// Begins to hand a host over; nothing is yet.
+    pub(super) fn begin_hand_over(&mut self, host: LevelId) -> HostHandedOver {
+        HostHandedOver { slots: Vec::new(), _being_saved: self.being_saved.begin(host) }
+    }
+
     /// Takes everything of a host as saved.
     pub fn hand_over(&mut self, host: LevelId) -> HostHandedOver {
-        let mut handed_over = HostHandedOver::default();
+        let mut handed_over = self.begin_hand_over(host);
         let below: Vec<SeriesId> = self.series_below(host).collect();
         for id in below {
             self.hand_over_series(id, &mut handed_over);
@@ -63,12 +98,12 @@ impl Shard {
 
     /// Takes everything of a series as saved.
     pub(super) fn hand_over_series(&mut self, id: SeriesId, handed_over: &mut HostHandedOver) {
-        self.chain_mut(id).hand_over(|slots| handed_over.0.push((id, slots)));
+        self.chain_mut(id).hand_over(|slots| handed_over.slots.push((id, slots)));
     }
 
     /// The snapshots failed: what was handed over is unsaved again.
     pub fn take_back(&mut self, handed_over: &HostHandedOver) {
-        for &(id, slots) in &handed_over.0 {
+        for &(id, slots) in &handed_over.slots {
             self.chain_mut(id).take_back(slots);
         }
     }

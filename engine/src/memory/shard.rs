@@ -7,6 +7,8 @@ use super::account::MemoryBytes;
 use super::chain::{Chain, Written};
 use super::pool::Pool;
 use super::retention::FreeWork;
+use super::save::HostsBeingSaved;
+use super::work::ShardWork;
 use crate::config::{MetricId, Metrics};
 use crate::series::chunks::Chunks;
 use crate::series::route::{Batch, Sample};
@@ -68,6 +70,7 @@ pub struct Shard {
     links: Vec<Chunks<SeriesId>>,
     retention_seconds: i64,
     budget: Budget,
+    pub(super) being_saved: HostsBeingSaved,
 }
 
 /// In the place of a series that was refused; the tree has none of this number.
@@ -86,6 +89,7 @@ impl Shard {
             links: (0..cores).map(|_| Chunks::default()).collect(),
             retention_seconds,
             budget: Budget::new(0),
+            being_saved: HostsBeingSaved::default(),
         }
     }
 
@@ -127,6 +131,12 @@ impl Shard {
     #[must_use]
     pub fn chain(&self, id: SeriesId) -> &Chain {
         &self.chains[id.0 as usize]
+    }
+
+    /// The names of the levels above a series, the cluster first.
+    #[must_use]
+    pub fn path(&self, id: SeriesId) -> Vec<&str> {
+        self.tree.path(self.places[id.0 as usize].level)
     }
 
     /// The memory of the series' values: what a read of a chain needs.
@@ -298,17 +308,21 @@ impl Shard {
 
     /// Frees every buffer at or below a level that ends before `to`; returns how many.
     pub fn free_before(&mut self, level: LevelId, to: i64) -> usize {
-        let mut work = FreeWork::new(vec![level], to);
-        while !work.step(self) {}
-        work.freed()
+        FreeWork::new(vec![level], to).finish(self)
     }
 
     /// Frees the level's own buffers that end before `to`; returns how many.
     ///
     /// A level left without data is invisible from then on. `saved_only`: series with such a buffer that is in no
-    /// snapshot are passed over.
+    /// snapshot are passed over, and hosts whose snapshots are not durable yet.
     pub(super) fn free_level(&mut self, level: LevelId, to: i64, saved_only: bool) -> usize {
         let mut freed = 0;
+        if saved_only && !self.being_saved.is_empty() {
+            let host = self.tree.host_of(level);
+            if host.is_some_and(|host| self.being_saved.contains(host)) {
+                return 0;
+            }
+        }
         for index in 0..self.tree.level(level).series().len() {
             let (_, id) = self.tree.level(level).series()[index];
             let chain = &mut self.chains[id.0 as usize];

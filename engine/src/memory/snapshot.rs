@@ -9,6 +9,7 @@
 
 use super::save::HostHandedOver;
 use super::shard::Shard;
+use super::work::ShardWork;
 use crate::checkpoint::{JsonSnapshotEncoder, Kind, SnapshotEncoder, SnapshotSink};
 use crate::config::MetricId;
 use crate::limits;
@@ -51,31 +52,21 @@ impl SnapshotWork {
         };
         Self { host, walk }
     }
+}
 
-    /// Takes the next few series; `true` when all were.
-    pub fn step(&mut self, shard: &mut Shard) -> bool {
-        match &mut self.walk {
-            FormatWalk::Binary(walk) => walk.step(shard),
-            FormatWalk::Json(walk) => walk.step(shard),
-        }
-    }
+/// Takes the next few series a step. The answer: the files; none if nothing was unsaved.
+impl ShardWork for SnapshotWork {
+    type Answer = Option<HostSnapshots>;
 
-    /// The files, after the last step; none if nothing was unsaved.
-    ///
-    /// # Panics
-    /// Before that.
-    #[must_use]
-    pub fn into_snapshots(self, shard: &Shard) -> Option<HostSnapshots> {
-        let (files, handed_over) = match self.walk {
-            FormatWalk::Binary(walk) => walk.into_files(),
-            FormatWalk::Json(walk) => walk.into_files(),
+    fn step(&mut self, shard: &mut Shard) -> Option<Self::Answer> {
+        let (files, handed_over) = match &mut self.walk {
+            FormatWalk::Binary(walk) => walk.step(shard).then(|| walk.take_files())?,
+            FormatWalk::Json(walk) => walk.step(shard).then(|| walk.take_files())?,
         };
-        if files.is_empty() {
-            return None;
-        }
+        let Some(handed_over) = handed_over else { return Some(None) };
         let path: Vec<String> = shard.tree().path(self.host).into_iter().map(str::to_owned).collect();
         let [cluster, host] = path.try_into().expect("a host is two levels below the root");
-        Some(HostSnapshots { cluster, host, files, handed_over })
+        Some(Some(HostSnapshots { cluster, host, files, handed_over }))
     }
 }
 
@@ -88,7 +79,9 @@ struct Walk<S> {
     open: Vec<OpenLevel>,
     /// One for each run of the series that has most of them: what follows a gap goes into a file of its own.
     encoders: Vec<S>,
-    handed_over: HostHandedOver,
+    host: LevelId,
+    /// None until something is.
+    handed_over: Option<HostHandedOver>,
     /// The values of one run.
     values: Vec<f64>,
 }
@@ -111,13 +104,13 @@ impl OpenLevel {
 
 impl<S: SnapshotSink> Walk<S> {
     fn new(host: LevelId, from: i64, to: i64) -> Self {
-        let handed_over = HostHandedOver::default();
         Self {
             from,
             to,
             open: vec![OpenLevel::new(host)],
             encoders: Vec::new(),
-            handed_over,
+            host,
+            handed_over: None,
             values: Vec::new(),
         }
     }
@@ -154,7 +147,8 @@ impl<S: SnapshotSink> Walk<S> {
             slots += run.len();
         }
         if slots > 0 {
-            shard.hand_over_series(id, &mut self.handed_over);
+            let handed_over = self.handed_over.get_or_insert_with(|| shard.begin_hand_over(self.host));
+            shard.hand_over_series(id, handed_over);
         }
         slots
     }
@@ -186,9 +180,10 @@ impl<S: SnapshotSink> Walk<S> {
         encoder
     }
 
-    fn into_files(self) -> (Vec<Vec<u8>>, HostHandedOver) {
-        assert!(self.open.is_empty(), "the walk is over");
-        (self.encoders.into_iter().map(|encoder| encoder.finish().0).collect(), self.handed_over)
+    /// What was made, after the last step.
+    fn take_files(&mut self) -> (Vec<Vec<u8>>, Option<HostHandedOver>) {
+        let files = self.encoders.drain(..).map(|encoder| encoder.finish().0).collect();
+        (files, self.handed_over.take())
     }
 }
 

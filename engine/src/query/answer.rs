@@ -8,7 +8,7 @@ use super::scan::{self, Selection};
 use super::statistics::Statistics;
 use super::text::Text;
 use crate::config::{Aggregation, Metric, MetricId};
-use crate::limits::RESAMPLE_WINDOW_MAX;
+use crate::limits::{self, RESAMPLE_WINDOW_MAX};
 use crate::memory::chain::Span;
 use crate::memory::shard::Shard;
 use crate::series::tree::{LevelId, SeriesId};
@@ -20,6 +20,7 @@ pub struct Scratch {
     row: aggregate::Row,
     resampled: Vec<f64>,
     values: u64,
+    read: u64,
 }
 
 impl Scratch {
@@ -33,6 +34,12 @@ impl Scratch {
     #[must_use]
     pub fn values(&self) -> u64 {
         self.values
+    }
+
+    /// What making the row that was written last cost, in values read: those of all series that it combines.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.read
     }
 }
 
@@ -139,7 +146,7 @@ pub fn push_row(
 ) -> bool {
     let RowRequest { request, query, selection, host } = row;
     let row = Row { request, query, separator };
-    scratch.values = 1;
+    (scratch.values, scratch.read) = (1, 1);
     if request.from > request.to {
         row.push_error("from is after to", text);
         return true;
@@ -151,6 +158,7 @@ pub fn push_row(
     let Some(host) = host else { return false };
     scratch.series.clear();
     scan::find_series(shard, host, query, selection, id, &mut scratch.series);
+    scratch.read = scratch.series.len() as u64 * limits::QUERY_SERIES_READ_VALUES;
     row.push_metric(shard, id, scratch, text)
 }
 
@@ -172,6 +180,7 @@ impl Row<'_> {
                 return true;
             }
         };
+        scratch.read += (span.values as u64).saturating_mul(scratch.series.len() as u64);
         let mut nulls = Nulls::around(self.request, span, frequency);
         let values = nulls.with(span);
         let resampled = if self.request.full_range { values } else { span.values as u64 };

@@ -36,12 +36,24 @@ pub struct Question {
     pub values_max: u64,
 }
 
-/// The answer could not fit (SPEC section 4).
+/// The answer could not fit (SPEC section 4), or takes more to make than any answer that fits should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the answer would have more than {values_max} values: ask for less at once, or raise query-limit")]
-pub struct TooLarge {
-    /// The limit.
-    pub values_max: u64,
+pub enum TooLarge {
+    /// It has too many values.
+    #[error("the answer would have more than {max} values: ask for less at once, or raise query-limit")]
+    Values {
+        /// The limit.
+        max: u64,
+    },
+    /// It combines too many.
+    #[error(
+        "more than {max} values would have to be read for the answer: ask for less at once, or raise query-limit, of which this is the {times}-fold",
+        times = limits::QUERY_READ_PER_VALUE
+    )]
+    Read {
+        /// The limit of one core.
+        max: u64,
+    },
 }
 
 impl Question {
@@ -63,7 +75,7 @@ pub fn scatter(
 ) -> Result<Vec<Question>, TooLarge> {
     let cores = directory.cores();
     let rows_max = values_max.min(limits::QUERY_ROWS_MAX);
-    let too_large = TooLarge { values_max: rows_max };
+    let too_large = TooLarge::Values { max: rows_max };
     let rows =
         request.queries.iter().fold(0u64, |rows, query| rows.saturating_add(scan::row_count(query) as u64));
     let rows_left = rows_max.checked_sub(rows).ok_or(too_large)?;
@@ -147,6 +159,8 @@ pub struct CoreQuery {
     query: usize,
     row: usize,
     rows_written: bool,
+    /// Values read so far.
+    read: u64,
     /// The values were counted before anything is answered.
     is_counted: bool,
     /// The host found last, and a query of it.
@@ -162,15 +176,6 @@ enum State {
     Answering,
 }
 
-/// What a step came to.
-#[derive(Debug)]
-pub enum Step {
-    /// There is more to do.
-    More,
-    /// This is the answer.
-    Done(Result<CoreAnswer, TooLarge>),
-}
-
 impl CoreQuery {
     /// A question not yet looked at.
     #[must_use]
@@ -182,6 +187,7 @@ impl CoreQuery {
             query: 0,
             row: 0,
             rows_written: false,
+            read: 0,
             is_counted: false,
             recent_host: Cell::default(),
             scratch: Scratch::default(),
@@ -189,8 +195,8 @@ impl CoreQuery {
         }
     }
 
-    /// Does a small part of the work.
-    pub fn step(&mut self, shard: &Shard) -> Step {
+    /// Does a small part of the work; the answer, when that was the last.
+    pub fn step(&mut self, shard: &Shard) -> Option<Result<CoreAnswer, TooLarge>> {
         match self.state {
             State::Listing => {
                 self.list_all_nodes();
@@ -199,7 +205,7 @@ impl CoreQuery {
                     self.state = State::Answering;
                     self.reserve(values);
                 }
-                Step::More
+                None
             }
             State::Counting => {
                 // First the size of everything, from the buffers' edges; nothing is read for it.
@@ -210,7 +216,7 @@ impl CoreQuery {
                         self.is_counted = true;
                         (self.query, self.row) = (0, 0);
                         self.reserve(self.answer.values);
-                        return Step::More;
+                        return None;
                     };
                     let mut scratch = std::mem::take(&mut self.scratch);
                     let values =
@@ -223,14 +229,14 @@ impl CoreQuery {
                         return self.too_large();
                     }
                 }
-                Step::More
+                None
             }
             State::Answering => self.answer_row(shard),
         }
     }
 
-    fn too_large(&self) -> Step {
-        Step::Done(Err(TooLarge { values_max: self.question.values_max }))
+    fn too_large(&self) -> Option<Result<CoreAnswer, TooLarge>> {
+        Some(Err(TooLarge::Values { max: self.question.values_max }))
     }
 
     /// How many values this core reads at most, if it is seen from the request alone that all cores together read
@@ -293,9 +299,9 @@ impl CoreQuery {
         (self.query_at(of).host == query.host && shard.tree().level(level).is_live()).then_some(level)
     }
 
-    fn answer_row(&mut self, shard: &Shard) -> Step {
+    fn answer_row(&mut self, shard: &Shard) -> Option<Result<CoreAnswer, TooLarge>> {
         if self.query >= self.question.queries.len() + self.all_nodes.len() {
-            return Step::Done(Ok(std::mem::take(&mut self.answer)));
+            return Some(Ok(std::mem::take(&mut self.answer)));
         }
         let mut text = std::mem::take(&mut self.answer.text);
         text.cut();
@@ -315,6 +321,11 @@ impl CoreQuery {
             let separator: &[u8] = if written { b"," } else { b"" };
             let row = self.row_request(shard, self.query, self.row);
             written |= answer::push_row(shard, row, separator, &mut scratch, &mut text);
+            self.read = self.read.saturating_add(scratch.read());
+            let max = self.question.values_max.saturating_mul(limits::QUERY_READ_PER_VALUE);
+            if self.read > max {
+                return Some(Err(TooLarge::Read { max }));
+            }
             if !self.is_counted {
                 self.answer.values = self.answer.values.saturating_add(scratch.values());
                 if self.answer.values > self.question.values_max {
@@ -338,7 +349,7 @@ impl CoreQuery {
         } else {
             (self.row, self.rows_written) = (self.row + 1, written);
         }
-        Step::More
+        None
     }
 
     fn query_at(&self, index: usize) -> &Query {

@@ -167,6 +167,21 @@ impl Tree {
         names
     }
 
+    /// The host at or above a level; none for the root and clusters.
+    #[must_use]
+    pub fn host_of(&self, id: LevelId) -> Option<LevelId> {
+        let parent = |id: LevelId| LevelId(self.levels[id.0 as usize].parent);
+        let mut level = id;
+        while level != ROOT {
+            let cluster = parent(level);
+            if cluster != ROOT && parent(cluster) == ROOT {
+                return Some(level);
+            }
+            level = cluster;
+        }
+        None
+    }
+
     /// How many series were declared.
     #[must_use]
     pub fn series_count(&self) -> u32 {

@@ -62,6 +62,16 @@ pub enum Fault {
     PublishedReclaimedEarly,
     /// Published: the value before is never destroyed.
     PublishedNeverReclaimed,
+    /// Mesh: a sender that waits for room is not rung when there is some.
+    MeshRoomNotRung,
+    /// Mesh: a pump does not look for room for its queued replies before it sleeps.
+    MeshSleepsOverReplies,
+    /// Mesh: a pump is not told of a reply that was queued while it slept.
+    MeshQueuedReplyNotRung,
+    /// Stop: a core arrives at the barrier before it has delivered everything.
+    StopArrivesBeforeDelivery,
+    /// Stop: a core does not wait for the others.
+    StopWithoutBarrier,
 }
 
 impl Fault {
@@ -92,6 +102,11 @@ impl Fault {
         Self::PublishedUnpinned,
         Self::PublishedReclaimedEarly,
         Self::PublishedNeverReclaimed,
+        Self::MeshRoomNotRung,
+        Self::MeshSleepsOverReplies,
+        Self::MeshQueuedReplyNotRung,
+        Self::StopArrivesBeforeDelivery,
+        Self::StopWithoutBarrier,
     ];
 }
 

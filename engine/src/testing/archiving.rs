@@ -17,7 +17,7 @@ pub struct SimOutput {
 }
 
 impl Housekeeping for SimPlatform {
-    /// The age of a snapshot is in its header: it is written at its end. Everything else is new.
+    /// The age of a snapshot that no core wrote is in its header: it is written at its end. Everything else is new.
     async fn read_dir_with_ages(&self, directory: &Path) -> io::Result<Vec<(DirectoryEntry, i64)>> {
         let entries = self.read_dir(directory).await?.into_iter().map(|entry| {
             let kind = entry.name.to_str().and_then(parse).map(|(_, kind)| kind);
@@ -25,7 +25,8 @@ impl Housekeeping for SimPlatform {
                 let bytes = self.disk.read(&directory.join(&entry.name)).ok()?;
                 decode_as(kind, &bytes, &mut |_: SnapshotSeries<'_>| ()).ok()
             });
-            let modified = header.map_or_else(|| self.now_seconds(), |header| header.to);
+            let modified = self.disk.age(&directory.join(&entry.name)).or(header.map(|header| header.to));
+            let modified = modified.unwrap_or_else(|| self.now_seconds());
             (entry, modified)
         });
         Ok(entries.collect())

@@ -56,12 +56,16 @@ struct State {
     random: Random,
     names: Names,
     inodes: BTreeMap<u64, Inode>,
+    /// When files were last written.
+    ages: BTreeMap<PathBuf, i64>,
     /// Numbers of operations and inodes.
     last_number: u64,
     /// By number of the operation.
     under_way: BTreeMap<u64, Operation>,
-    faults: Faults,
+    /// The file systems, the root first: where each is mounted, and how its disk behaves.
+    mounts: Vec<(PathBuf, Faults)>,
     steps: u64,
+    failed_reads: u64,
     /// The step at which the machine stops.
     stop_at: Option<u64>,
     is_stopped: bool,
@@ -76,36 +80,66 @@ impl SimDisk {
             random,
             names: Names::default(),
             inodes: BTreeMap::new(),
+            ages: BTreeMap::new(),
             last_number: 0,
             under_way: BTreeMap::new(),
-            faults: Faults::default(),
+            mounts: vec![("/".into(), Faults::default())],
             steps: 0,
+            failed_reads: 0,
             stop_at: None,
             is_stopped: false,
             trace: is_traced.then(String::new),
         })))
     }
 
+    /// A file was written at this time, in seconds; renaming it does not make it younger.
+    pub(super) fn set_age(&self, path: &Path, modified: i64) {
+        self.state().ages.insert(path.to_owned(), modified);
+    }
+
+    /// When a file was written, if a core wrote it.
+    pub(super) fn age(&self, path: &Path) -> Option<i64> {
+        self.state().ages.get(path).copied()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().expect("nobody panics with it")
     }
 
-    /// How it behaves from now on.
+    /// What is below this path is on a disk of its own from now on, with room and faults of its own. Power is lost by all.
+    pub fn mount(&self, path: &Path) {
+        let mut state = self.state();
+        let faults = state.mounts[0].1;
+        state.mounts.push((path.to_owned(), faults));
+    }
+
+    /// How all disks behave from now on.
     pub fn set_faults(&self, faults: Faults) {
-        self.state().faults = faults;
+        self.state().mounts.iter_mut().for_each(|(_, of_mount)| *of_mount = faults);
         self.note(|| format!("-- {faults:?}"));
     }
 
-    /// How it behaves.
-    #[must_use]
-    pub fn faults(&self) -> Faults {
-        self.state().faults
+    /// How the disk that holds this path behaves from now on.
+    pub fn set_faults_at(&self, path: &Path, faults: Faults) {
+        let mut state = self.state();
+        let mount = state.mount_of(path);
+        state.mounts[mount].1 = faults;
+        drop(state);
+        self.note(|| format!("-- disk of {}: {faults:?}", path.display()));
     }
 
-    /// Bytes of all files.
+    /// How the disk behaves that holds this path.
     #[must_use]
-    pub fn used_bytes(&self) -> u64 {
-        self.state().used_bytes()
+    pub fn faults_at(&self, path: &Path) -> Faults {
+        let state = self.state();
+        state.mounts[state.mount_of(path)].1
+    }
+
+    /// Bytes of all files on the disk that holds this path.
+    #[must_use]
+    pub fn used_bytes_at(&self, path: &Path) -> u64 {
+        let state = self.state();
+        state.used_bytes(state.mount_of(path))
     }
 
     /// The machine stops that many steps from now.
@@ -129,6 +163,28 @@ impl SimDisk {
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.state().steps
+    }
+
+    /// Reads that failed so far, of files and directories.
+    #[must_use]
+    pub fn failed_reads(&self) -> u64 {
+        self.state().failed_reads
+    }
+
+    /// All files that have names.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.state().names.paths()
+    }
+
+    /// A file is cut or emptied, or a bit of a log is flipped, on the medium as well; the formats of snapshots have no checksum that
+    /// would tell of that.
+    pub fn damage(&self, path: &Path, random: &mut Random) {
+        let state = &mut *self.state();
+        if let Some(Node::File(file)) = state.names.get(path) {
+            let flips = path.extension().is_some_and(|extension| extension == "log");
+            state.inode(file).damage(flips, random);
+        }
     }
 
     /// Adds a line to the trace.
@@ -176,7 +232,8 @@ impl SimDisk {
         if state.is_stopped {
             return None;
         }
-        let latency_ns = state.random.within(0..state.faults.latency_ns_max.max(1));
+        let latency_ns_max = state.faults(&state.under_way[&number]).latency_ns_max;
+        let latency_ns = state.random.within(0..latency_ns_max.max(1));
         Some((number, if state.random.percent(3) { latency_ns * 10 } else { latency_ns }))
     }
 
@@ -187,7 +244,12 @@ impl SimDisk {
             return None;
         }
         let operation = state.under_way.remove(&number)?;
-        let fails = state.random.percent(state.faults.error_percent);
+        let faults = state.faults(&operation);
+        let is_read = matches!(operation, Operation::ReadDirectory { .. } | Operation::ReadFile { .. });
+        let error_percent =
+            if is_read { faults.error_percent.max(faults.read_error_percent) } else { faults.error_percent };
+        let fails = state.random.percent(error_percent);
+        state.failed_reads += u64::from(fails && is_read);
         let text = if state.trace.is_some() { describe(&operation) } else { String::new() };
         let result = if fails {
             state.happen_with_error(operation);
@@ -229,8 +291,36 @@ impl State {
         }
     }
 
-    fn used_bytes(&self) -> u64 {
-        self.inodes.values().map(|inode| inode.seen.len() as u64).sum()
+    /// Which disk holds a path: the one mounted deepest.
+    fn mount_of(&self, path: &Path) -> usize {
+        let holds = |&(_, (at, _)): &(usize, &(PathBuf, Faults))| path.starts_with(at);
+        self.mounts.iter().enumerate().filter(holds).map(|(mount, _)| mount).last().unwrap_or_default()
+    }
+
+    /// How the disk behaves on which an operation works.
+    fn faults(&self, operation: &Operation) -> Faults {
+        let mount = match operation {
+            Operation::Create { path, .. }
+            | Operation::Reuse { path }
+            | Operation::WriteFile { path, .. }
+            | Operation::MakeDirectory { path }
+            | Operation::ReadDirectory { path }
+            | Operation::ReadFile { path }
+            | Operation::RemoveDirectory { path }
+            | Operation::Rename { from: path, .. }
+            | Operation::Remove { path }
+            | Operation::SyncDirectory { path }
+            | Operation::SyncFile { path } => self.mount_of(path),
+            Operation::Write { file, .. } | Operation::Sync { file } | Operation::Close { file } => {
+                self.inodes.get(file).map_or(0, |inode| inode.mount)
+            }
+        };
+        self.mounts[mount].1
+    }
+
+    fn used_bytes(&self, mount: usize) -> u64 {
+        let of_mount = self.inodes.values().filter(|inode| inode.mount == mount);
+        of_mount.map(|inode| inode.seen.len() as u64).sum()
     }
 
     fn forget_nameless(&mut self) {
@@ -252,21 +342,23 @@ impl State {
             Some(Node::Directory) => Err(io::Error::other(format!("{} is a directory", path.display()))),
             None => {
                 self.names.add(number, path, Node::File(number))?;
-                self.inodes.insert(number, Inode::default());
+                let mount = self.mount_of(path);
+                self.inodes.insert(number, Inode::on(mount));
                 Ok(number)
             }
         }
     }
 
-    /// How many of so many bytes there is room for, all of them or not.
-    fn room(&self, bytes: u64) -> Result<(), u64> {
-        let left = self.faults.capacity_bytes.saturating_sub(self.used_bytes());
+    /// How many of so many bytes there is room for in a file of this path, all of them or not.
+    fn room(&self, path: &Path, bytes: u64) -> Result<(), u64> {
+        let mount = self.mount_of(path);
+        let left = self.mounts[mount].1.capacity_bytes.saturating_sub(self.used_bytes(mount));
         if bytes <= left { Ok(()) } else { Err(left) }
     }
 
     fn fill(&mut self, number: u64, path: &Path, content: &[u8]) -> io::Result<u64> {
         let file = self.open_or_create(number, path)?;
-        let room = self.room(content.len() as u64);
+        let room = self.room(path, content.len() as u64);
         let fits = room.map_or_else(|left| left as usize, |()| content.len());
         self.inode(file).write(number, 0, &content[..fits], || true);
         match room {
@@ -301,6 +393,9 @@ impl State {
             Operation::ReadDirectory { path } => return self.entries(&path).map(Outcome::Entries),
             Operation::ReadFile { path } => return self.content(&path).map(Outcome::Content),
             Operation::RemoveDirectory { path } => self.names.remove_directory(number, &path)?,
+            Operation::Rename { from, to } if self.mount_of(&from) != self.mount_of(&to) => {
+                return Err(io::ErrorKind::CrossesDevices.into());
+            }
             Operation::Rename { from, to } => self.names.rename(number, &from, &to)?,
             Operation::Remove { path } => self.names.remove(number, &path)?,
             Operation::SyncDirectory { path } => self.names.sync(&path, number),
@@ -351,7 +446,9 @@ impl State {
             Operation::MakeDirectory { path } if half && self.names.get(&path).is_none() => {
                 self.names.add(number, &path, Node::Directory)
             }
-            Operation::Rename { from, to } if half => self.names.rename(number, &from, &to),
+            Operation::Rename { from, to } if half && self.mount_of(&from) == self.mount_of(&to) => {
+                self.names.rename(number, &from, &to)
+            }
             Operation::Remove { path } if half => self.names.remove(number, &path),
             Operation::RemoveDirectory { path } if half => self.names.remove_directory(number, &path),
             _ => Ok(()),

@@ -5,6 +5,8 @@
 pub struct Faults {
     /// How many operations of a hundred fail.
     pub error_percent: u64,
+    /// How many reads of a hundred fail, if that is more.
+    pub read_error_percent: u64,
     /// How many bytes of files there is room for.
     pub capacity_bytes: u64,
     /// The longest that an operation usually takes.
@@ -17,6 +19,7 @@ impl Default for Faults {
     fn default() -> Self {
         Self {
             error_percent: 0,
+            read_error_percent: 0,
             capacity_bytes: u64::MAX,
             latency_ns_max: 1_000_000,
             has_durable_writes: true,

@@ -10,6 +10,8 @@ type Sector = Box<[u8]>;
 /// One file, whatever its names are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inode {
+    /// The disk it is on.
+    pub(super) mount: usize,
     /// What everybody reads.
     pub(super) seen: Vec<u8>,
     /// What is on the medium.
@@ -19,6 +21,11 @@ pub(super) struct Inode {
 }
 
 impl Inode {
+    /// An empty file on this disk.
+    pub(super) fn on(mount: usize) -> Self {
+        Self { mount, ..Self::default() }
+    }
+
     /// Makes it empty, which is durable with the next sync.
     pub(super) fn truncate(&mut self) {
         self.seen.clear();
@@ -79,6 +86,23 @@ impl Inode {
     pub(super) fn fail_sync(&mut self, random: &mut Random) {
         let percent = random.one_of(&[0, 50, 100]);
         self.flush(|_| random.percent(percent));
+        self.unsynced.clear();
+    }
+
+    /// The medium changes by itself: the file is cut, or with `flips` a bit of it may be another one.
+    pub(super) fn damage(&mut self, flips: bool, random: &mut Random) {
+        match random.index(if flips { 5 } else { 3 }) {
+            0 => self.seen.clear(),
+            1 | 2 => self.seen.truncate(random.within(0..self.seen.len() as u64 + 1) as usize),
+            _ if self.seen.is_empty() => {}
+            _ => {
+                // What was written is mostly at the beginning.
+                let end = random.one_of(&[64, 4096, usize::MAX]).min(self.seen.len());
+                let at = random.index(end);
+                self.seen[at] ^= 1 << random.index(8);
+            }
+        }
+        self.durable.clone_from(&self.seen);
         self.unsynced.clear();
     }
 

@@ -38,6 +38,12 @@ impl Names {
         if path == Path::new("/") { Some(Node::Directory) } else { self.seen.get(path).copied() }
     }
 
+    /// The paths of all files.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let files = self.seen.iter().filter(|(_, node)| **node != Node::Directory);
+        files.map(|(path, _)| path.clone()).collect()
+    }
+
     /// The names in a directory.
     pub(super) fn list<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = (&'a Path, Node)> + 'a {
         self.seen

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::disk::{Operation, Outcome, SimDisk};
 use super::executor::Executor;
-use super::faults::Faults;
 use crate::platform::{Clock, DirectoryEntry, Disk, Files, LogFile, Writes};
 
 /// One simulated process on its machine; all its cores share it.
@@ -17,8 +16,14 @@ use crate::platform::{Clock, DirectoryEntry, Disk, Files, LogFile, Writes};
 pub struct SimPlatform {
     pub(super) disk: SimDisk,
     executor: Executor,
+    /// Whose tasks are spawned through it.
+    core: usize,
     /// What the clock of the wall shows at virtual time 0, in seconds.
     wall_seconds: Rc<Cell<i64>>,
+    /// The most it ever showed there.
+    wall_seconds_max: Rc<Cell<i64>>,
+    /// How far it was set forward, all in all, in seconds.
+    forward_seconds: Rc<Cell<i64>>,
 }
 
 /// An open segment.
@@ -39,12 +44,39 @@ impl SimPlatform {
     /// A process on this machine; `wall_seconds` is what the clock of the wall shows at virtual time 0.
     #[must_use]
     pub fn new(disk: SimDisk, executor: Executor, wall_seconds: i64) -> Self {
-        Self { disk, executor, wall_seconds: Rc::new(wall_seconds.into()) }
+        Self {
+            disk,
+            executor,
+            core: 0,
+            wall_seconds: Rc::new(wall_seconds.into()),
+            wall_seconds_max: Rc::new(wall_seconds.into()),
+            forward_seconds: Rc::default(),
+        }
     }
 
-    /// Sets the clock of the wall forward.
+    /// The machine as this core sees it.
+    #[must_use]
+    pub fn of_core(&self, core: usize) -> Self {
+        Self { core, ..self.clone() }
+    }
+
+    /// Sets the clock of the wall forward, or back.
     pub fn advance(&self, seconds: i64) {
         self.wall_seconds.set(self.wall_seconds.get() + seconds);
+        self.wall_seconds_max.set(self.wall_seconds_max.get().max(self.wall_seconds.get()));
+        self.forward_seconds.set(self.forward_seconds.get() + seconds.max(0));
+    }
+
+    /// How far the clock of the wall was set forward, all in all, in seconds.
+    #[must_use]
+    pub fn forward_seconds(&self) -> i64 {
+        self.forward_seconds.get()
+    }
+
+    /// The most that the clock of the wall would have shown at virtual time 0, in seconds.
+    #[must_use]
+    pub fn wall_seconds_max(&self) -> i64 {
+        self.wall_seconds_max.get()
     }
 
     /// What the clock of the wall shows at virtual time 0, in seconds.
@@ -58,21 +90,10 @@ impl SimPlatform {
         self.disk.note(line);
     }
 
-    /// See [`SimDisk::faults`].
+    /// Its disks.
     #[must_use]
-    pub fn faults(&self) -> Faults {
-        self.disk.faults()
-    }
-
-    /// See [`SimDisk::set_faults`].
-    pub fn set_faults(&self, faults: Faults) {
-        self.disk.set_faults(faults);
-    }
-
-    /// See [`SimDisk::used_bytes`].
-    #[must_use]
-    pub fn used_bytes(&self) -> u64 {
-        self.disk.used_bytes()
+    pub fn disk(&self) -> &SimDisk {
+        &self.disk
     }
 
     pub(super) async fn perform(&self, operation: Operation) -> io::Result<Outcome> {
@@ -90,7 +111,7 @@ impl SimPlatform {
         let Outcome::Opened(file, bytes) = self.perform(operation).await? else {
             unreachable!("it opens a file")
         };
-        let is_durable = writes == Writes::Durable && self.disk.faults().has_durable_writes;
+        let is_durable = writes == Writes::Durable && self.disk.faults_at(path).has_durable_writes;
         Ok(SimFile { platform: self.clone(), file, bytes, is_durable, path: path.to_owned().into() })
     }
 }
@@ -107,7 +128,9 @@ impl Disk for SimPlatform {
     }
 
     async fn write_file(&self, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
-        self.perform(Operation::WriteFile { path: path.to_owned(), bytes }).await.map(drop)
+        self.perform(Operation::WriteFile { path: path.to_owned(), bytes }).await?;
+        self.disk.set_age(path, self.now_seconds());
+        Ok(())
     }
 
     async fn create_directory(&self, directory: &Path) -> io::Result<()> {
@@ -134,6 +157,10 @@ impl Disk for SimPlatform {
     }
 
     async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        // Before it is: a machine that stops within it may have done it.
+        if let Some(modified) = self.disk.age(from) {
+            self.disk.set_age(to, modified);
+        }
         self.perform(Operation::Rename { from: from.to_owned(), to: to.to_owned() }).await.map(drop)
     }
 
@@ -188,7 +215,7 @@ impl Clock for SimPlatform {
     }
 
     fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + 'static) {
-        self.executor.spawn(name, task);
+        self.executor.spawn_on(self.core, name, task);
     }
 }
 
@@ -208,7 +235,7 @@ impl Files for SimFiles {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.0.read(path)
+        self.step(Operation::ReadFile { path: path.to_owned() }, || self.0.read(path))
     }
 
     fn sync(&self, path: &Path) -> io::Result<()> {

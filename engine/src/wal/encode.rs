@@ -35,8 +35,12 @@ pub struct SegmentEncoder {
     /// By number of the series in the shard: its id in this segment, or [`UNDECLARED`].
     ids: Vec<u32>,
     declared: u32,
+    /// Series declared since the last seal.
+    declared_since: Vec<u32>,
     /// Bytes of the segment up to the last sealed block.
     sealed_bytes: u64,
+    /// Sequence of the block behind that.
+    sealed_sequence: u64,
     /// Sequence of the open block.
     sequence: u64,
     settled: Option<u64>,
@@ -67,7 +71,9 @@ impl SegmentEncoder {
             header,
             ids: Vec::new(),
             declared: 0,
+            declared_since: Vec::new(),
             sealed_bytes: SECTOR_BYTES as u64,
+            sealed_sequence: 0,
             sequence: 0,
             settled: None,
             buffer: vec![0; BUFFER_BYTES_MIN],
@@ -89,7 +95,9 @@ impl SegmentEncoder {
         self.header = header;
         self.ids.fill(UNDECLARED);
         self.declared = 0;
+        self.declared_since.clear();
         self.sealed_bytes = SECTOR_BYTES as u64;
+        self.sealed_sequence = 0;
         self.sequence = 0;
         self.settled = None;
         self.start_block(0);
@@ -131,6 +139,7 @@ impl SegmentEncoder {
             self.ids.resize(series as usize + 1, UNDECLARED);
         }
         self.ids[series as usize] = id;
+        self.declared_since.push(series);
 
         self.start_record(2 + names_bytes_max(path) + varint::U32_BYTES_MAX + metric.len());
         let shared = self.path[..self.path_names]
@@ -237,6 +246,22 @@ impl SegmentEncoder {
         self.sealed_bytes + if self.is_empty() { 0 } else { padded(self.at) as u64 }
     }
 
+    /// Bytes that [`seal`](Self::seal) would hand out; a multiple of [`SECTOR_BYTES`].
+    #[must_use]
+    pub fn open_bytes(&self) -> u64 {
+        self.bytes_in_segment() - self.sealed_bytes
+    }
+
+    /// Forgets everything recorded since the last [`seal`](Self::seal), as if it had not been: it does not fit into the segment.
+    pub fn abandon(&mut self) {
+        for series in self.declared_since.drain(..) {
+            self.ids[series as usize] = UNDECLARED;
+            self.declared -= 1;
+        }
+        self.sequence = self.sealed_sequence;
+        self.start_block(0);
+    }
+
     /// Ends the block. The bytes, a multiple of [`SECTOR_BYTES`], go behind those handed out before; a block
     /// that became too long is several. Empty if nothing was recorded.
     pub fn seal(&mut self) -> &[u8] {
@@ -246,6 +271,8 @@ impl SegmentEncoder {
         self.end_block();
         let end = self.block_at;
         self.sealed_bytes += end as u64;
+        self.sealed_sequence = self.sequence;
+        self.declared_since.clear();
         self.start_block(0);
         &self.buffer[..end]
     }

@@ -4,6 +4,7 @@
 //! and syncs before the sample is acknowledged. After a crash the blocks come back through [`replay`].
 //! Where the bytes stand is described in `docs/format/log.md`.
 
+mod declared;
 pub mod encode;
 mod format;
 mod records;

@@ -1,5 +1,6 @@
 //! From the payload of a block, whose checksum matched, to records.
 
+use super::declared::DeclaredIds;
 use super::format::{
     DECLARATION, FREE, RUN, SAMPLE_BYTES_MIN, SHAPE_METRIC_SHARED, SHAPE_NAMES_SHIFT, SHAPE_SHARED,
 };
@@ -65,26 +66,47 @@ pub enum RecordDamage {
 
 type Names<'a> = [&'a str; limits::LOG_PATH_NAMES_MAX];
 
-/// Hands the records of a payload to `visitor` and counts them; `declared` series were declared before it.
+/// Hands the records of a payload to `visitor` and counts them; `declared` are the series that were declared before it.
 pub(super) fn visit(
     payload: &[u8],
-    declared: &mut u32,
+    declared: &mut DeclaredIds,
     counts: &mut Counts,
     visitor: &mut impl Visitor,
 ) -> Result<(), RecordDamage> {
     let mut reader = Reader { rest: payload };
     let mut declaration = Declaration::default();
     let mut place = Place::default();
+    // Declarations without an id, because some before them were lost.
+    let mut waiting: Vec<Declaration<'_>> = Vec::new();
     while !reader.rest.is_empty() {
         match reader.byte()? {
             DECLARATION => {
                 reader.declaration(&mut declaration)?;
-                let id = *declared;
-                *declared = id.checked_add(1).ok_or(RecordDamage::SeriesCount)?;
-                counts.series += 1;
-                visitor.declare(id, &declaration.path[..declaration.names], declaration.metric);
+                match declared.next() {
+                    Some(id) => {
+                        declared.add().ok_or(RecordDamage::SeriesCount)?;
+                        counts.series += 1;
+                        visitor.declare(id, &declaration.path[..declaration.names], declaration.metric);
+                    }
+                    None => waiting.push(declaration),
+                }
             }
-            RUN => counts.samples += reader.run(*declared, &mut place, visitor)?,
+            RUN => {
+                if !waiting.is_empty() {
+                    // A declaration is followed by the first sample of its series.
+                    let last = reader.first_id_of_run(&place)?;
+                    let first =
+                        last.checked_sub(waiting.len() as u32 - 1).ok_or(RecordDamage::SeriesCount)?;
+                    for (id, declaration) in (first..).zip(waiting.drain(..)) {
+                        if !declared.go_on_with(id) {
+                            return Err(RecordDamage::Undeclared { id, declared: declared.count() });
+                        }
+                        counts.series += 1;
+                        visitor.declare(id, &declaration.path[..declaration.names], declaration.metric);
+                    }
+                }
+                reader.run(declared, &mut place, counts, visitor)?;
+            }
             FREE => {
                 let to = i64::from_le_bytes(reader.array()?);
                 let names = reader.byte()?;
@@ -102,7 +124,7 @@ pub(super) fn visit(
 }
 
 /// The last declaration of the block.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Declaration<'a> {
     path: Names<'a>,
     names: usize,
@@ -170,18 +192,28 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads a run of samples; returns how many there were.
+    /// The series of the first sample of the run that comes, which stays unread.
+    fn first_id_of_run(&self, place: &Place) -> Result<u32, RecordDamage> {
+        let mut ahead = Reader { rest: self.rest };
+        ahead.array::<4>()?;
+        let step = varint::take_u32(&mut ahead.rest).ok_or(RecordDamage::Cut)?;
+        Ok(place.next_id.wrapping_add(varint::unfold_u32(step)))
+    }
+
+    /// Reads a run of samples.
     fn run(
         &mut self,
-        declared: u32,
+        declared: &DeclaredIds,
         place: &mut Place,
+        counts: &mut Counts,
         visitor: &mut impl Visitor,
-    ) -> Result<u64, RecordDamage> {
+    ) -> Result<(), RecordDamage> {
         let samples = u32::from_le_bytes(self.array()?);
         if samples == 0 || samples as usize > self.rest.len() / SAMPLE_BYTES_MIN {
             return Err(RecordDamage::RunLength { samples });
         }
         let Place { mut next_id, mut last_time } = *place;
+        let mut unknown = 0;
         for _ in 0..samples {
             let (step, delta) = match self.rest {
                 &[step, delta, ref rest @ ..] if step | delta < 0x80 => {
@@ -196,17 +228,20 @@ impl<'a> Reader<'a> {
             let value = f64::from_le_bytes(self.array()?);
             let id = next_id.wrapping_add(varint::unfold_u32(step));
             let time = last_time.wrapping_add(varint::unfold_u64(delta) as i64);
-            if id >= declared {
-                return Err(RecordDamage::Undeclared { id, declared });
-            }
             if time.unsigned_abs() > limits::TIME_SECONDS_MAX as u64 {
                 return Err(RecordDamage::Time { time });
             }
             next_id = id.wrapping_add(1);
             last_time = time;
-            visitor.sample(id, time, value);
+            match declared.is_declared(id) {
+                Some(true) => visitor.sample(id, time, value),
+                Some(false) => unknown += 1,
+                None => return Err(RecordDamage::Undeclared { id, declared: declared.count() }),
+            }
         }
         *place = Place { next_id, last_time };
-        Ok(u64::from(samples))
+        counts.samples += u64::from(samples) - unknown;
+        counts.unknown += unknown;
+        Ok(())
     }
 }

@@ -1,8 +1,10 @@
 //! From the bytes of a segment back to records, and how the segment ends (DESIGN decision 6).
 //!
-//! Comes first at a start, before anything is written. What is handed on is always what the encoder was given, in order,
-//! up to the first block that is not there whole. The rules are in `docs/format/log.md`.
+//! Comes first at a start, before anything is written. What is handed on is always what the encoder was given, in order;
+//! what stood in blocks that are not there whole is missing, and so are the samples of series that were declared there. The
+//! rules are in `docs/format/log.md`.
 
+use super::declared::DeclaredIds;
 use super::format::{
     BLOCK_CRC, BLOCK_HEADER_BYTES, BLOCK_LENGTH, BLOCK_SEGMENT, BLOCK_SEQUENCE, BLOCK_SETTLED, SECTOR_BYTES,
     padded,
@@ -13,7 +15,7 @@ use crate::limits;
 
 /// Takes the records of a segment, in the order in which they were written.
 pub trait Visitor {
-    /// The series that samples call `id` from now on: 0, 1, 2, … `path` is cluster, host and up to two names below.
+    /// The series that samples call `id` from now on: 0, 1, 2, …; some are left out where blocks are lost. `path` is cluster, host and up to two names below.
     fn declare(&mut self, id: u32, path: &[&str], metric: &str);
     /// A sample of a declared series; `time` in seconds.
     fn sample(&mut self, id: u32, time: i64, value: f64);
@@ -49,7 +51,7 @@ impl std::fmt::Display for End {
             }
             Self::Corrupt { at_bytes, why } => write!(
                 f,
-                "the log segment is damaged at byte {at_bytes}: {why}; what stands before is kept, check the disk"
+                "the log segment is damaged at byte {at_bytes}: {why}; whole blocks before and behind are kept, check the disk"
             ),
         }
     }
@@ -113,6 +115,8 @@ pub struct Counts {
     pub samples: u64,
     /// Frees.
     pub frees: u64,
+    /// Samples that were not handed on, because the declarations of their series are lost.
+    pub unknown: u64,
 }
 
 /// What a replay found.
@@ -122,9 +126,9 @@ pub struct Outcome {
     pub end: End,
     /// What was handed on.
     pub counts: Counts,
-    /// The file up to the end of the last whole block.
+    /// The file up to the first place where a whole block is missing.
     pub valid_bytes: u64,
-    /// From there to the end of the last block of this segment that is whole but out of reach; 0 if there is none.
+    /// From such places to the next whole blocks of this segment behind them; 0 if there are none.
     pub lost_bytes: u64,
 }
 
@@ -144,13 +148,16 @@ pub struct Replayer {
     segment: u64,
     /// The block that is expected next.
     sequence: u64,
-    declared: u32,
+    declared: DeclaredIds,
     counts: Counts,
     /// How far the file was looked at.
     offset: u64,
     /// Bytes from `offset` on that could not be judged yet.
     pending: Vec<u8>,
-    /// Set once a block was not whole: from then on only blocks out of reach are looked for.
+    /// Where the search for the next whole block began, if it is not found yet.
+    searching_since: Option<u64>,
+    lost_bytes: u64,
+    /// The first block that was not whole.
     broken: Option<Broken>,
 }
 
@@ -158,8 +165,9 @@ pub struct Replayer {
 struct Broken {
     at: u64,
     why: Damage,
-    /// Where the last whole block behind it ends.
-    lost_end: Option<u64>,
+    sequence: u64,
+    /// There is a whole block behind it.
+    is_followed: bool,
     /// A block behind it says that it was on disk, or it was written wrongly.
     is_corrupt: bool,
 }
@@ -168,6 +176,7 @@ struct Broken {
 enum Found {
     /// A whole block; the sector behind it.
     Block {
+        sequence: u64,
         settled: u64,
         bytes: usize,
     },
@@ -193,10 +202,12 @@ impl Replayer {
         Self {
             segment: id,
             sequence: 0,
-            declared: 0,
+            declared: DeclaredIds::default(),
             counts: Counts::default(),
             offset: 0,
             pending: Vec::new(),
+            searching_since: None,
+            lost_bytes: 0,
             broken: None,
         }
     }
@@ -226,19 +237,13 @@ impl Replayer {
         let pending = std::mem::take(&mut self.pending);
         self.advance(&pending, true, visitor);
         let valid_bytes = self.broken.map_or(self.offset, |broken| broken.at);
-        let mut lost_bytes = 0;
         let end = match self.broken {
             None => End::Clean,
-            Some(Broken { at, why, lost_end, is_corrupt }) => {
-                lost_bytes = lost_end.map_or(0, |end| end - at);
-                match why {
-                    _ if is_corrupt => End::Corrupt { at_bytes: at, why },
-                    Damage::Missing { .. } if lost_end.is_none() => End::Clean,
-                    _ => End::Torn { at_bytes: at },
-                }
-            }
+            Some(Broken { at, why, is_corrupt: true, .. }) => End::Corrupt { at_bytes: at, why },
+            Some(Broken { why: Damage::Missing { .. }, is_followed: false, .. }) => End::Clean,
+            Some(Broken { at, .. }) => End::Torn { at_bytes: at },
         };
-        Outcome { end, counts: self.counts, valid_bytes, lost_bytes }
+        Outcome { end, counts: self.counts, valid_bytes, lost_bytes: self.lost_bytes }
     }
 
     /// Looks at `bytes`, which start at `offset`, as far as they tell; `last` says that the file ends with them.
@@ -258,18 +263,22 @@ impl Replayer {
             if rest.is_empty() {
                 break at + BLOCK_HEADER_BYTES;
             }
-            let used = match look(rest, last, self.segment, self.sequence, self.broken.is_some()) {
+            let used = match look(rest, last, self.segment, self.sequence, self.searching_since.is_some()) {
                 Found::More { bytes } => break at + bytes,
-                Found::Block { settled, bytes } => self.block(&rest[..bytes], settled, visitor),
+                Found::Block { sequence, settled, bytes } => {
+                    self.block(&rest[..bytes], sequence, settled, visitor)
+                }
                 // The search goes from sector to sector.
                 Found::Broken(_) if rest.len() < SECTOR_BYTES && !last => break at + SECTOR_BYTES,
                 Found::Broken(why) => {
                     self.broken.get_or_insert(Broken {
                         at: self.offset,
                         why,
-                        lost_end: None,
+                        sequence: self.sequence,
+                        is_followed: false,
                         is_corrupt: false,
                     });
+                    self.searching_since.get_or_insert(self.offset);
                     SECTOR_BYTES.min(rest.len())
                 }
             };
@@ -279,25 +288,27 @@ impl Replayer {
         (at, wanted)
     }
 
-    /// A whole block: hands its records on, if none was missing before it. Returns its length.
-    fn block(&mut self, block: &[u8], settled: u64, visitor: &mut impl Visitor) -> usize {
-        let end = self.offset + block.len() as u64;
+    /// A whole block: hands its records on. Returns its length.
+    fn block(&mut self, block: &[u8], sequence: u64, settled: u64, visitor: &mut impl Visitor) -> usize {
         if let Some(broken) = &mut self.broken {
-            broken.lost_end = Some(end);
-            broken.is_corrupt |= settled > self.sequence;
-            return block.len();
+            broken.is_followed = true;
+            broken.is_corrupt |= settled > broken.sequence;
         }
-        let sequence = self.sequence;
+        if let Some(since) = self.searching_since.take() {
+            self.lost_bytes += self.offset - since;
+            self.declared.lose();
+        }
+        self.sequence = sequence + 1;
         let length = u32::from_le_bytes(BLOCK_LENGTH.get(block)) as usize;
         let payload = &block[BLOCK_HEADER_BYTES..BLOCK_HEADER_BYTES + length];
         match records::visit(payload, &mut self.declared, &mut self.counts, visitor) {
-            Ok(()) => {
-                self.counts.blocks += 1;
-                self.sequence += 1;
-            }
+            Ok(()) => self.counts.blocks += 1,
             Err(record) => {
                 let why = Damage::Record { sequence, record };
-                self.broken = Some(Broken { at: self.offset, why, lost_end: Some(end), is_corrupt: true });
+                let broken = Broken { at: self.offset, why, sequence, is_followed: true, is_corrupt: true };
+                self.broken.get_or_insert(broken).is_corrupt = true;
+                self.declared.lose();
+                self.lost_bytes += block.len() as u64;
             }
         }
         block.len()
@@ -336,7 +347,8 @@ fn look(bytes: &[u8], last: bool, segment: u64, sequence: u64, searching: bool) 
         return Found::Broken(Damage::Checksum { sequence });
     }
     // Of a file cut within the padding, the block is whole.
-    Found::Block { settled: u64::from_le_bytes(BLOCK_SETTLED.get(header)), bytes: whole.min(bytes.len()) }
+    let settled = u64::from_le_bytes(BLOCK_SETTLED.get(header));
+    Found::Block { sequence: found, settled, bytes: whole.min(bytes.len()) }
 }
 
 /// What a file that ends within a block's header was about to hold.

@@ -15,7 +15,7 @@ use engine::line::error::LineError;
 use engine::memory::shard::{Applied, Shard};
 use engine::query::gather::{GatheredPiece, gather};
 use engine::query::request::{HealthRequest, QueryRequest, parse_selectors};
-use engine::query::scatter::{CoreQuery, Step, scatter};
+use engine::query::scatter::{CoreQuery, scatter};
 use engine::query::text::Piece;
 use engine::series::directory::{Directory, HostPublisher};
 use engine::series::route::{Router, core_of};
@@ -150,10 +150,7 @@ impl Store {
         let mut answers = Vec::new();
         for (question, shard) in questions.iter().zip(&self.shards) {
             let mut query = CoreQuery::new(question.clone());
-            let done = (0..STEPS_MAX).find_map(|_| match query.step(shard) {
-                Step::More => None,
-                Step::Done(result) => Some(result),
-            });
+            let done = (0..STEPS_MAX).find_map(|_| query.step(shard));
             match done.expect("a query ends") {
                 Ok(answer) => answers.push(answer),
                 Err(_) => return Answer::bad_request(),

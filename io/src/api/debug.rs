@@ -43,7 +43,7 @@ pub async fn debug(core: Rc<Core>, request: &Request<Incoming>) -> Result<ApiRes
     }
     let call = Call::new(&core);
     for owner in owners {
-        call.want(owner, Work::Dump(Arc::clone(&selector))).await;
+        call.ask(owner, Work::Dump(Arc::clone(&selector))).await;
     }
     let dumps = call.replies().await.into_iter().map(|(_, reply)| match reply {
         Reply::Dumped(dump) => dump,

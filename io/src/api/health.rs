@@ -41,7 +41,7 @@ pub async fn health(core: Rc<Core>, request: &mut Request<Incoming>) -> Result<A
     let call = Call::new(&core);
     let now = clock_seconds();
     for (owner, mine) in owners.into_iter().enumerate().filter(|(_, mine)| !mine.is_empty()) {
-        call.want(owner, Work::Health { request: Arc::clone(&request), mine, now }).await;
+        call.ask(owner, Work::Health { request: Arc::clone(&request), mine, now }).await;
     }
     let mut entries: Vec<Vec<u8>> = vec![Vec::new(); request.nodes.len()];
     for (_, reply) in call.replies().await {

@@ -89,7 +89,7 @@ pub async fn series(core: Rc<Core>, request: &Request<Incoming>) -> Result<ApiRe
     let (cluster, host) = (needed(request, "cluster")?, needed(request, "host")?);
     let call = Call::new(&core);
     let owner = core_of(&cluster, &host, core.cores());
-    call.want(owner, Work::ListSeries { cluster, host }).await;
+    call.ask(owner, Work::ListSeries { cluster, host }).await;
     let mut replies = call.replies().await;
     let Some((_, Reply::Series(json))) = replies.pop() else { unreachable!("series are listed") };
     Ok(reply::json(ApiBody::full(Bytes::from(json))))

@@ -46,7 +46,7 @@ pub async fn query(core: Rc<Core>, request: &mut Request<Incoming>) -> Result<Ap
     lease.grow_up_to(answer_bytes_max(&questions, &core.metrics), ROOM_TIMEOUT).await?;
     let call = Call::new(&core);
     for (owner, question) in questions.iter().enumerate().filter(|(_, question)| !question.is_empty()) {
-        call.want(owner, Work::Query(question.clone())).await;
+        call.ask(owner, Work::Query(question.clone())).await;
     }
     let mut answers: Vec<CoreAnswer> = questions.iter().map(|_| CoreAnswer::default()).collect();
     for (owner, reply) in call.replies().await {
@@ -55,7 +55,7 @@ pub async fn query(core: Rc<Core>, request: &mut Request<Incoming>) -> Result<Ap
     }
     let values = answers.iter().fold(0u64, |values, answer| values.saturating_add(answer.values));
     if values > core.query_values_max {
-        return Err(too_large(TooLarge { values_max: core.query_values_max }));
+        return Err(too_large(TooLarge::Values { max: core.query_values_max }));
     }
 
     let gathered = gather(&questions, &answers);

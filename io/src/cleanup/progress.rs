@@ -1,11 +1,10 @@
-//! How far a round of the archive is, for `-cleanup-checkpoints`; beside a running daemon nobody is shown.
+//! How far a round of the archive is, for `-cleanup-checkpoints`.
 
 use std::cell::RefCell;
 
 use engine::durable::archive::Progress;
 
 use crate::progress::Shown;
-use crate::runtime::StopFlag;
 
 /// Shown on stderr, for `-cleanup-checkpoints`.
 #[derive(Debug)]
@@ -37,19 +36,5 @@ impl Progress for ShownProgress {
 
     fn is_cancelled(&self) -> bool {
         false
-    }
-}
-
-/// Not shown; ends with the daemon.
-#[derive(Debug)]
-pub struct UntilStop(pub StopFlag);
-
-impl Progress for UntilStop {
-    fn planned(&self, _bytes: u64) {}
-
-    fn archived(&self, _bytes: u64, _rows: u64) {}
-
-    fn is_cancelled(&self) -> bool {
-        self.0.is_set()
     }
 }

@@ -11,7 +11,7 @@ use engine::line::key::UnsafeName;
 
 use super::calls::Call;
 use super::event::{Reply, Request};
-use super::{Core, clock_seconds};
+use super::{Core, DaemonCore, clock_seconds};
 use crate::runtime::reactor_turn;
 
 /// A message to an owner has about this many samples at most: what one chunk adds comes on top.
@@ -198,7 +198,7 @@ impl Drop for Ingest {
     }
 }
 
-impl Core {
+impl DaemonCore {
     /// Warns of rejected lines, at most once per kind and interval.
     fn warn_rejected(&self, counts: &Counts) {
         let (too_old, beyond_series_max) = (counts.too_old, counts.beyond_limit);

@@ -1,63 +1,62 @@
-//! One core: its pump, its side of the mesh, and what its connections share.
+//! One core: the engine's [pump](engine::pump), with what the daemon adds to it.
 //!
-//! The [`pump`] alone owns the shard. Connection tasks talk to it, and to the pumps of other cores, in
-//! [`event`]s through the [`mesh`], and wait for replies with [`calls`]; [`ingest`] is the way of lines.
+//! Connection tasks talk to the pumps of all cores in [`event`]s and wait for replies with [`calls`]; [`ingest`] is the way
+//! of lines.
 
-pub mod calls;
-pub mod checkpoint;
-pub mod event;
 pub mod held;
 pub mod ingest;
-pub mod job;
-pub mod journal;
-pub mod memory_cap;
-pub mod mesh;
 pub mod pump;
 pub mod retention;
-pub mod upkeep;
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use engine::config::Metrics;
-use engine::durable::journal::Free;
+use engine::durable::checkpoint::{CheckpointError, Complete};
+use engine::durable::commit::CommitQueue;
+use engine::memory::shard::{Applied, Shard};
+use engine::pump::core::{Additions, PumpState};
+use engine::pump::event::ExtraMessages;
+use engine::pump::mesh::{CoreEnds, Incoming};
 use engine::series::directory::Directory;
-use engine::series::route::{Router, Sample};
-use engine::sync::countdown::Countdown;
+use engine::series::route::Router;
 
-use self::calls::Calls;
-use self::event::CallId;
 use self::held::Held;
-use self::mesh::{CoreEnds, Outgoing};
-use crate::listen::newcomer::Newcomers;
-use crate::metrics::core_metrics::Sources;
-use crate::metrics::counters::Counters;
+use crate::durable::RealPlatform;
+use crate::listen::newcomer::{Newcomer, Newcomers};
+use crate::metrics::core_metrics::{CoreMetrics, Sources};
+use crate::metrics::counters::{Counters, Rejected};
 use crate::telemetry::{RateLimit, WARN_INTERVAL};
 
-/// Sample lists kept for the next request.
-const SPARE_LISTS_MAX: usize = 64;
-
 /// What the connections and the pump of one core share.
+pub type Core = engine::pump::core::Core<DaemonCore>;
+
+/// Calls to pumps.
+pub mod calls {
+    /// One call.
+    pub type Call = engine::pump::call::Call<super::DaemonCore>;
+}
+
+/// What pumps are told, and reply.
+pub mod event {
+    pub use engine::pump::event::{CallId, Order, Request, Work};
+
+    /// A message between cores.
+    pub type CoreEvent = engine::pump::event::CoreEvent<super::DaemonCore>;
+    /// What can be replied.
+    pub type Reply = engine::pump::event::Reply<super::DaemonCore>;
+}
+
+/// What the daemon adds to a core of the engine.
 #[derive(Debug)]
-pub struct Core {
-    /// Which one it is.
-    pub index: usize,
+pub struct DaemonCore {
     /// Most values a query may answer.
     pub query_values_max: u64,
     /// Whether every result of a query covers all of the range asked for.
     pub full_range: bool,
     /// Those of the configuration.
     pub(crate) metrics: Arc<Metrics>,
-    /// The hosts of all cores.
-    pub(crate) directory: Arc<Directory>,
-    pub(crate) router: RefCell<Router>,
-    pub(crate) outgoing: Outgoing,
-    pub(crate) calls: Calls,
-    /// Frees whose record is durable, for the pump to do: who asked, and the call.
-    pub(crate) recorded_frees: RefCell<Vec<(usize, CallId, Free)>>,
-    spare: RefCell<Vec<Vec<Sample>>>,
     warnings: Warnings,
     /// How many series there may be; 0 = as many as come.
     series_max: usize,
@@ -94,33 +93,23 @@ struct Warnings {
     bad_line: RateLimit,
 }
 
-impl Core {
-    /// The shared part of a core, and the ends of its mailboxes for the pump.
+impl DaemonCore {
+    /// A core with its bounds: most values a query may answer, and how many series there may be.
     #[must_use]
-    pub fn new(
-        ends: CoreEnds,
+    pub fn core(
+        ends: CoreEnds<Self>,
         metrics: Arc<Metrics>,
         directory: Arc<Directory>,
         seed: u64,
         bounds: CoreBounds,
-    ) -> (Rc<Self>, mesh::Incoming) {
+    ) -> (Rc<Core>, Incoming<Self>) {
         let CoreBounds { query_values_max, full_range, series_max, held } = bounds;
-        let index = ends.index;
-        let cores = ends.cores();
-        let (outgoing, incoming) = ends.split();
-        let mut router = Router::new(Arc::clone(&metrics), cores, seed);
+        let mut router = Router::new(Arc::clone(&metrics), ends.cores(), seed);
         router.limit_series(series_max);
-        let core = Self {
-            index,
+        let additions = Self {
             query_values_max,
             full_range,
             metrics,
-            directory,
-            router: RefCell::new(router),
-            outgoing,
-            calls: Calls::default(),
-            recorded_frees: RefCell::default(),
-            spare: RefCell::default(),
             warnings: Warnings {
                 unsafe_name: RateLimit::new(WARN_INTERVAL),
                 future: RateLimit::new(WARN_INTERVAL),
@@ -134,32 +123,49 @@ impl Core {
             held,
             newcomers: Newcomers::default(),
         };
-        (Rc::new(core), incoming)
-    }
-
-    /// How many cores there are.
-    #[must_use]
-    pub fn cores(&self) -> usize {
-        self.outgoing.cores()
+        Core::new(ends, directory, router, additions)
     }
 
     /// How many series there may be; 0: as many as come.
     pub(crate) fn series_max(&self) -> usize {
         self.series_max
     }
+}
 
-    /// An empty list with memory of an earlier one.
-    pub(crate) fn spare_list(&self) -> Vec<Sample> {
-        self.spare.borrow_mut().pop().unwrap_or_default()
+impl ExtraMessages for DaemonCore {
+    type Notice = Newcomer;
+    type Metrics = CoreMetrics;
+}
+
+impl Additions for DaemonCore {
+    type Platform = RealPlatform;
+
+    fn notice(&self, newcomer: Newcomer) {
+        self.newcomers.push(newcomer);
     }
 
-    /// Takes a list back whose samples were stored.
-    pub(crate) fn put_spare_list(&self, mut list: Vec<Sample>) {
-        let mut spare = self.spare.borrow_mut();
-        if list.capacity() > 0 && spare.len() < SPARE_LISTS_MAX {
-            list.clear();
-            spare.push(list);
-        }
+    fn metrics(core: &Core, shard: &Shard, log: &CommitQueue<RealPlatform>, pump: PumpState) -> CoreMetrics {
+        CoreMetrics::take(core, shard, log, pump)
+    }
+
+    fn events_taken(&self, count: usize) {
+        self.counters.messages.add(count as u64);
+    }
+
+    fn written(&self, applied: &Applied) {
+        self.counters.applied(applied);
+    }
+
+    fn not_written(&self, samples: usize) {
+        self.counters.reject(Rejected::NotWritten, samples as u64);
+    }
+
+    fn held_beside_bytes(&self) -> u64 {
+        self.held.taken()
+    }
+
+    fn checkpoint_over(&self, result: &Result<Complete, CheckpointError>, took: Duration) {
+        self.counters.checkpoints.count(result.is_ok(), took);
     }
 }
 
@@ -168,22 +174,4 @@ impl Core {
 pub fn clock_seconds() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// How far the cores are in their stop.
-#[derive(Debug)]
-pub struct Stopping {
-    /// Cores that may still send samples. At zero every sample of every connection is in its owner's shard: now
-    /// each makes its last checkpoint.
-    pub(crate) undelivered: Countdown,
-    /// Cores that have not made their last checkpoint. At zero the pumps end.
-    pub(crate) unsaved: Countdown,
-}
-
-impl Stopping {
-    /// So many cores run.
-    #[must_use]
-    pub fn new(cores: usize) -> Arc<Self> {
-        Arc::new(Self { undelivered: Countdown::new(cores), unsaved: Countdown::new(cores) })
-    }
 }

@@ -24,8 +24,8 @@ impl Files for RealFiles {
         fs::read(path)
     }
 
-    fn read_pieces(&self, path: &Path, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
-        let mut file = File::open(path)?;
+    fn read_pieces(&self, path: &Path, bytes_max: u64, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let mut file = File::open(path)?.take(bytes_max);
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             let mut filled = 0;

@@ -112,7 +112,7 @@ pub async fn settle(
     // Without a descriptor left it stays.
     let Ok(socket) = stream.duplicate() else { return Some(stream) };
     core.counters.moved.increment();
-    core.outgoing.send(owner, CoreEvent::Newcomer(Newcomer { socket, protocol }));
+    core.outgoing.send(owner, CoreEvent::Notice(Newcomer { socket, protocol }));
     None
 }
 

@@ -10,6 +10,7 @@ use engine::durable::statistics::CommitStatistics;
 use engine::durations::DurationCounts;
 use engine::memory::account::MemoryBytes;
 use engine::memory::shard::Shard;
+use engine::pump::core::PumpState;
 
 use super::counters::{Call, Counter, Rejected, STATUS_CLASSES};
 use super::process::thread_cpu;
@@ -126,15 +127,6 @@ impl Sources {
     pub fn add(&self, source: impl Fn(&mut CoreMetrics) + 'static) {
         self.0.borrow_mut().push(Box::new(source));
     }
-}
-
-/// What the pump knows besides.
-#[derive(Clone, Copy, Debug)]
-pub struct PumpState {
-    /// Messages that wait for it.
-    pub mailbox_messages: usize,
-    /// Jobs under way.
-    pub jobs: usize,
 }
 
 impl CoreMetrics {

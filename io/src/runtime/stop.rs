@@ -32,6 +32,12 @@ impl StopFlag {
         self.raised.is_raised()
     }
 
+    /// The flag itself, for the engine.
+    #[must_use]
+    pub fn flag(&self) -> Arc<Flag> {
+        Arc::clone(&self.raised)
+    }
+
     /// Resolves at the first tick of this core after the flag was raised (about 5 ms), at once if it is up.
     /// Looking at every tick instead of being woken from the raising thread: a foreign wake of glommio can be as late
     /// as the next preemption. Costs a wake per tick: wait once per core, not once per connection.

@@ -63,6 +63,8 @@ fn daemon_of_two_hosts(port: u16) -> (Daemon, i64) {
         config["main"]["backend-url"] = url(port);
         config["main"]["backend-token"] = json!(TOKEN);
         config["metric-store"]["retention-in-memory"] = json!("2s");
+        // Only what is in snapshots is freed.
+        config["metric-store"]["checkpoint-interval"] = json!("1s");
     });
     let time = now();
     daemon.write(format!(

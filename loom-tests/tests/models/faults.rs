@@ -9,34 +9,19 @@ use std::time::{Duration, Instant};
 
 use engine::sync::fault::{FAULT_VARIABLE, Fault};
 
-/// A fault in how a model uses the primitives, as `io` does.
+/// A fault in how a model uses the engine, as the pump does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProtocolFault {
     /// A write is acknowledged before its host is published.
     ReplyBeforePublication,
-    /// A sender that waits for room is not rung when there is some.
-    RoomNotRung,
-    /// A core arrives at the barrier before it has delivered everything.
-    ArriveBeforeDelivery,
-    /// A core does not wait for the others.
-    StopWithoutBarrier,
 }
 
 impl ProtocolFault {
-    const ALL: [Self; 4] = [
-        Self::ReplyBeforePublication,
-        Self::RoomNotRung,
-        Self::ArriveBeforeDelivery,
-        Self::StopWithoutBarrier,
-    ];
+    const ALL: [Self; 1] = [Self::ReplyBeforePublication];
 
     fn noticed_by(self) -> &'static [&'static str] {
         match self {
-            Self::ReplyBeforePublication => &["directory::an_acknowledged_host_is_listed"],
-            Self::RoomNotRung => &["mesh::a_sender_that_waits_for_room_is_rung"],
-            Self::ArriveBeforeDelivery | Self::StopWithoutBarrier => {
-                &["stop::a_last_checkpoint_holds_everything_in_flight"]
-            }
+            Self::ReplyBeforePublication => &[LISTED],
         }
     }
 }
@@ -58,6 +43,7 @@ const NOT_MISSED: &str = "doorbell::a_sleeper_never_misses_a_message";
 const TWO_RINGERS: &str = "doorbell::two_ringers_wake_one_sleeper";
 const LEFT_BEHIND: &str = "doorbell::whoever_wakes_sees_what_the_sleeper_left_behind";
 const ROOM: &str = "mesh::a_sender_that_waits_for_room_is_rung";
+const QUEUED: &str = "mesh::queued_replies_are_sent_when_there_is_room";
 const ONE_IS_LAST: &str = "countdown::one_is_last_and_sees_what_the_others_did";
 const OVER: &str = "countdown::when_it_is_over_everything_done_before_is_seen";
 const RAISED: &str = "flag::what_was_done_before_the_flag_was_raised_is_seen";
@@ -88,6 +74,9 @@ fn noticed_by(fault: Fault) -> &'static [&'static str] {
         Fault::PublishRelaxed | Fault::PublishedReadRelaxed => &[COMPLETE],
         Fault::PublishedUnpinned | Fault::PublishedReclaimedEarly => &[NOT_DESTROYED],
         Fault::PublishedNeverReclaimed => &[DESTROYED_ONCE],
+        Fault::MeshRoomNotRung => &[ROOM, QUEUED],
+        Fault::MeshSleepsOverReplies | Fault::MeshQueuedReplyNotRung => &[QUEUED],
+        Fault::StopArrivesBeforeDelivery | Fault::StopWithoutBarrier => &[STOP],
     }
 }
 

@@ -172,19 +172,20 @@ impl Content {
 /// Collects the records of a log segment.
 struct Segment {
     content: Content,
-    /// By the number that samples have.
-    names: Vec<SeriesName>,
+    /// By the number that samples have; none where the declaration was lost.
+    names: Vec<Option<SeriesName>>,
     keep_values: bool,
 }
 
 impl Visitor for Segment {
-    fn declare(&mut self, _id: u32, path: &[&str], metric: &str) {
+    fn declare(&mut self, id: u32, path: &[&str], metric: &str) {
         let path = path.iter().map(|&name| name.to_owned()).collect();
-        self.names.push(SeriesName { path, metric: metric.to_owned() });
+        self.names.resize(id as usize, None);
+        self.names.push(Some(SeriesName { path, metric: metric.to_owned() }));
     }
 
     fn sample(&mut self, id: u32, time: i64, value: f64) {
-        let name = &self.names[id as usize];
+        let Some(name) = &self.names[id as usize] else { return };
         if !self.content.series.contains_key(name) {
             self.content.series.insert(name.clone(), SeriesContent::default());
         }

@@ -40,12 +40,12 @@ pub enum SegmentDamage {
         /// What follows it.
         blocks: u64,
     },
-    /// What stands before was exported.
-    #[error("{end} ({lost_bytes} bytes behind it are out of reach)")]
+    /// Its whole blocks were exported.
+    #[error("{end} ({lost_bytes} bytes of it are lost)")]
     End {
         /// Where, and why.
         end: End,
-        /// What else there is of this segment.
+        /// Bytes of it that are no whole blocks.
         lost_bytes: u64,
     },
 }
@@ -89,7 +89,7 @@ pub fn load(
 ) -> LoadedLog {
     // One shard for all hosts; what it would free later is nothing to us.
     let mut shard = Shard::new(metrics, 1, i64::MAX);
-    let mut recovery = Recovery::new(&mut shard, 0, 1, oldest);
+    let mut recovery = Recovery::new(&mut shard, 0, 1, oldest).logs_from(oldest);
     let (mut damaged, mut replayed) = (Vec::new(), 0);
     for segment in segments {
         let samples_before = recovery.recovered().samples;

@@ -24,7 +24,11 @@ pub(super) async fn resume<P: Archiving>(
     outcome: &mut Outcome,
 ) -> Option<()> {
     let directory = options.directory.join(cluster);
-    let entries = outcome.take(platform.read_dir(&directory).await)?;
+    let entries = match platform.read_dir(&directory).await {
+        // None of ours, as the `lost+found` of a file system.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return None,
+        result => outcome.take(result)?,
+    };
     let names: Vec<String> = entries.into_iter().filter_map(|entry| entry.name.into_string().ok()).collect();
     let is_ours = |name: &str| {
         let name = name.strip_suffix(SOURCES_SUFFIX).unwrap_or(name);

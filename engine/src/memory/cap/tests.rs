@@ -6,6 +6,7 @@ use super::*;
 use crate::config::{Aggregation, Metric, MetricId, Metrics};
 use crate::memory::retention::FreeWork;
 use crate::memory::shard::Shard;
+use crate::memory::work::ShardWork;
 use crate::series::tree::ROOT;
 
 const NOW: i64 = 1_700_000_040;
@@ -74,9 +75,7 @@ impl Cores for Shards {
     async fn free_saved_before(&self, to: i64) -> u64 {
         let mut freed = 0;
         for shard in &mut *self.shards.borrow_mut() {
-            let mut work = FreeWork::saved(vec![ROOT], to);
-            while !work.step(shard) {}
-            freed += work.freed() as u64;
+            freed += FreeWork::saved(vec![ROOT], to).finish(shard) as u64;
         }
         freed
     }
@@ -94,8 +93,8 @@ fn below_the_cap_nothing_happens() {
     let look = look_at(&shards, held);
     assert_eq!((look.freed, look.older_than_seconds, shards.saves.get()), (0, None, 0));
     assert!(shards.ages().iter().all(|&age| age > RETENTION - BUFFER_SECONDS));
-    assert_eq!(look.interval(held), INTERVAL_CLOSE);
-    assert_eq!(look.interval(held * 2), INTERVAL);
+    assert_eq!(look.interval(held, INTERVALS), INTERVALS.close);
+    assert_eq!(look.interval(held * 2, INTERVALS), INTERVALS.usual);
 }
 
 #[test]

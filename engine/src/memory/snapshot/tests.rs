@@ -75,15 +75,17 @@ fn what_arrives_between_two_slices_is_in_this_snapshot_or_in_the_next() {
         let host = shard.tree().find(["c", "h"]).expect("it has data");
         let mut slices = 0;
         let mut work = SnapshotWork::new(host, kind, T, T + 60);
-        while !work.step(&mut shard) {
+        let snapshots = loop {
+            if let Some(snapshots) = work.step(&mut shard) {
+                break snapshots;
+            }
             slices += 1;
             (0..choices.below(50)).for_each(|_| choices.write(&mut shard, &mut written));
-        }
+        };
         assert!(slices > 3, "{slices} slices");
-        read(kind, work.into_snapshots(&shard), &mut found);
-        let mut rest = SnapshotWork::new(host, kind, T + 60, T + 120);
-        while !rest.step(&mut shard) {}
-        read(kind, rest.into_snapshots(&shard), &mut found);
+        read(kind, snapshots, &mut found);
+        let rest = SnapshotWork::new(host, kind, T + 60, T + 120).finish(&mut shard);
+        read(kind, rest, &mut found);
         assert_eq!(found, written);
         assert!(shard.snapshots_needed(host) == 0, "everything is handed over");
     }
@@ -100,10 +102,12 @@ fn a_slice_is_bounded_and_a_failed_snapshot_is_taken_back() {
     let make = |shard: &mut Shard| {
         let mut work = SnapshotWork::new(host, Kind::Binary, T, T);
         let mut slices = 1;
-        while !work.step(shard) {
+        loop {
+            if let Some(snapshots) = work.step(shard) {
+                return (slices, snapshots);
+            }
             slices += 1;
         }
-        (slices, work.into_snapshots(shard))
     };
     let (slices, first) = make(&mut shard);
     assert!(slices >= 100 * 200 / (limits::SNAPSHOT_SLOTS_PER_STEP + 200), "{slices} slices");

@@ -1,328 +1,348 @@
-//! One core of a simulated life: its log, its pump, its checkpoints. As the daemon's (`io/src/core/`), without sockets.
+//! One core of a simulated life: the parts that the daemon runs ([`crate::pump`]), with an oracle that watches them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::io;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use futures_lite::future::yield_now;
+use futures_lite::future::{pending, yield_now};
 
 use super::Summary;
-use super::job::PumpHosts;
 use super::life::{LOG, ROOT_DIRECTORY, Setting};
 use super::oracle::{Oracle, WriteName};
 use super::series::{Population, SeriesIndex};
-use crate::durable::checkpoint::{Checkpoints, Inherited};
+use crate::durable::checkpoint::{CheckpointError, Checkpoints, Complete, Inherited};
+use crate::durable::cleanup::CleanupOptions;
 use crate::durable::commit::CommitQueue;
-use crate::durable::journal::{Done, Free, Journal};
+use crate::durable::journal::Free;
 use crate::durable::load::LoadedCore;
+use crate::durable::rounds::RoundOptions;
 use crate::durable::segments::SegmentOptions;
-use crate::memory::retention::FreeWork;
+use crate::memory::cap::Intervals;
 use crate::memory::shard::Shard;
+use crate::memory::spared::Spared;
 use crate::platform::Clock;
+use crate::pump::acknowledge;
+use crate::pump::cap::{self, CapOptions};
+use crate::pump::core::{Additions, PumpState};
+use crate::pump::event::{CallId, CoreEvent, ExtraMessages, Request, Work};
+use crate::pump::mesh::Incoming;
+use crate::pump::retention::{Retention, RetentionOptions, SparesHosts};
+use crate::pump::stop::Stopping;
+use crate::pump::turn::{Pace, Pump};
+use crate::pump::upkeep::{Upkeep, UpkeepOptions};
+use crate::series::directory::{Directory, HostPublisher};
 use crate::series::route::Batch;
-use crate::series::tree::ROOT;
 use crate::testing::platform::SimPlatform;
 use crate::testing::random::Random;
 
-/// Events taken in one turn.
-const EVENTS_PER_TURN: usize = 16;
+/// Time between two looks of upkeep and retention.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// Time between two passes of retention.
+const FREE_INTERVAL: Duration = Duration::from_millis(700);
+/// Time between two looks of the memory cap.
+const CAP_INTERVALS: Intervals =
+    Intervals { usual: Duration::from_millis(500), close: Duration::from_millis(200) };
+/// Time between two rounds of cleanup.
+const CLEANUP_INTERVAL: Duration = Duration::from_millis(900);
 
-/// Something that a pump does to its shard.
-type Job = Box<dyn FnOnce(&mut Shard)>;
+/// What the connections and the pump of one core share.
+pub(super) type Core = crate::pump::core::Core<SimCore>;
 
-/// A sample that is sent: series, time, value.
-pub(super) type Sent = (SeriesIndex, i64, f64);
-
-/// Something for a core's pump.
-pub(super) enum Event {
-    /// Samples from a core, in the order of the batch.
-    Write {
-        source: usize,
-        batch: Batch,
-        samples: Vec<Sent>,
-    },
-    Free(Free),
-    Job(Job),
-}
-
-/// What is acknowledged: a tag of the journal.
-enum Tag {
-    Write(Vec<WriteName>),
-    Free,
-}
-
-/// What the cores of a life share.
+/// What the cores of a life share: the world around them.
 pub(super) struct Shared {
     pub(super) platform: SimPlatform,
     pub(super) population: Rc<Population>,
     pub(super) oracle: Rc<RefCell<Oracle>>,
     pub(super) summary: Rc<RefCell<Summary>>,
     pub(super) setting: Setting,
-    /// The client is done: last checkpoints are to be made.
-    pub(super) is_stopping: Cell<bool>,
-    /// Cores whose last checkpoint is still to come.
-    pub(super) undrained: Cell<usize>,
+    /// How far the clock was set forward in earlier lives.
+    pub(super) forward_seconds_before: i64,
+    pub(super) directory: Arc<Directory>,
+    pub(super) stopping: Arc<Stopping>,
+    /// By the bits of its value: the series of every sample that is sent.
+    pub(super) sent: RefCell<BTreeMap<u64, SeriesIndex>>,
+    /// By the bits of its value: the write that a sample has become.
+    pub(super) applied: RefCell<BTreeMap<u64, WriteName>>,
+    /// Frees that pumps have taken, and that nobody was told the end of.
+    pub(super) frees: RefCell<BTreeMap<(usize, CallId), Free>>,
+    /// By core: requests of its connections that are to be answered.
+    pub(super) under_way: Vec<Cell<usize>>,
     /// Cores that have closed their logs.
     pub(super) closed: Cell<usize>,
     /// Something went wrong at the stop, as it may when the disk fails: not all is in snapshots.
     pub(super) is_unclean: Cell<bool>,
     /// A core could not start.
-    pub(super) failed_start: Cell<bool>,
-    pub(super) cores: RefCell<Vec<Rc<Core>>>,
+    pub(super) has_failed_start: Cell<bool>,
+    /// What somebody was told that is not so.
+    pub(super) failure: RefCell<Option<String>>,
     /// Of the cores that have begun.
     pub(super) queues: RefCell<Vec<(usize, CommitQueue<SimPlatform>)>>,
 }
 
-/// A core as others see it.
-pub(super) struct Core {
-    index: usize,
-    inbox: RefCell<VecDeque<Event>>,
-    waker: Cell<Option<Waker>>,
-    recorded_frees: RefCell<Vec<Free>>,
-}
-
-impl Core {
-    pub(super) fn new(index: usize) -> Self {
-        Self { index, inbox: RefCell::default(), waker: Cell::default(), recorded_frees: RefCell::default() }
+impl Shared {
+    /// How much time has gone by for the clock of the wall, not counting that it was set back.
+    fn gone_by_seconds(&self) -> i64 {
+        let seconds = (self.platform.now_ns() / 1_000_000_000) as i64;
+        self.forward_seconds_before + self.platform.forward_seconds() + seconds
     }
 
-    pub(super) fn send(&self, event: Event) {
-        self.inbox.borrow_mut().push_back(event);
-        self.ring();
+    /// A pump takes a free: from here on a crash may bring it about.
+    fn free_taken(&self, from: usize, call: CallId, free: &Free) {
+        self.platform.note(|| format!("-- free {:?} before {}", free.selectors, free.to));
+        self.expect(free);
+        self.frees.borrow_mut().insert((from, call), free.clone());
     }
 
-    pub(super) fn ring(&self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+    /// Somebody was told that it is done, or will not be.
+    pub(super) fn free_over(&self, from: usize, call: CallId) {
+        let free = self.frees.borrow_mut().remove(&(from, call));
+        free.iter().for_each(|free| self.expect(free));
+    }
+
+    fn expect(&self, free: &Free) {
+        let mut oracle = self.oracle.borrow_mut();
+        for &index in &free.mine {
+            oracle.freed(&self.population, &free.selectors[index as usize], free.to);
         }
     }
 
-    async fn rung(&self, shared: &Shared) {
-        poll_fn(|context| {
-            let is_idle = self.inbox.borrow().is_empty()
-                && self.recorded_frees.borrow().is_empty()
-                && shared.undrained.get() > 0;
-            if is_idle {
-                self.waker.set(Some(context.waker().clone()));
-                return Poll::Pending;
-            }
-            Poll::Ready(())
-        })
-        .await;
+    /// A pump is about to apply a batch.
+    fn batch_taken(&self, core: usize, batch: &Batch) {
+        let sent = self.sent.borrow();
+        let mut applied = self.applied.borrow_mut();
+        let mut oracle = self.oracle.borrow_mut();
+        for sample in &batch.samples {
+            let bits = sample.value.to_bits();
+            let series = *sent.get(&bits).expect("only what was sent arrives");
+            let write = oracle.applied(series, sample.time, sample.value, self.gone_by_seconds());
+            applied.insert(bits, write);
+            self.platform.note(|| {
+                format!("-- core {core} takes {series} {} {} as {write:?}", sample.time, sample.value)
+            });
+        }
+        drop(oracle);
+        self.frees.borrow().values().for_each(|free| self.expect(free));
     }
 }
 
-/// One core from its start to its end.
-pub(super) async fn run(
+/// What the simulator adds to a core of the engine: somebody who watches.
+pub(super) struct SimCore {
     shared: Rc<Shared>,
-    core: Rc<Core>,
-    loaded: LoadedCore,
-    inherited: Arc<Inherited>,
-    mut random: Random,
-) {
-    let journal = match start(&shared, &core).await {
+    index: usize,
+    /// The last write before the checkpoint under way began.
+    checkpoint_order: Cell<u64>,
+    /// The last checkpoint was complete.
+    is_saved: Cell<bool>,
+}
+
+impl SimCore {
+    pub(super) fn new(shared: Rc<Shared>, index: usize) -> Self {
+        Self { shared, index, checkpoint_order: Cell::default(), is_saved: Cell::default() }
+    }
+}
+
+impl fmt::Debug for SimCore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimCore").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+impl ExtraMessages for SimCore {
+    type Notice = Infallible;
+    type Metrics = ();
+}
+
+impl Additions for SimCore {
+    type Platform = SimPlatform;
+
+    fn notice(&self, notice: Infallible) {
+        match notice {}
+    }
+
+    fn metrics(_: &Core, _: &Shard, _: &CommitQueue<SimPlatform>, _: PumpState) {}
+
+    fn event(&self, from: usize, event: &CoreEvent<Self>) {
+        match event {
+            CoreEvent::Request(_, Request::Write(batch)) => self.shared.batch_taken(self.index, batch),
+            CoreEvent::Request(call, Request::Work(Work::Free(free))) => {
+                self.shared.free_taken(from, *call, free);
+            }
+            CoreEvent::Request(_, Request::Work(Work::Retain { .. })) => {
+                self.shared.summary.borrow_mut().retentions += 1;
+            }
+            CoreEvent::Request(_, Request::Work(Work::Relieve(_))) => {
+                self.shared.summary.borrow_mut().reliefs += 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn checkpoint_begins(&self) {
+        self.checkpoint_order.set(self.shared.oracle.borrow().order());
+        self.shared.platform.note(|| format!("-- core {}: checkpoint", self.index));
+    }
+
+    fn checkpoint_over(&self, result: &Result<Complete, CheckpointError>, _took: Duration) {
+        let Shared { platform, summary, oracle, population, setting, .. } = &*self.shared;
+        platform.note(|| format!("-- core {}: checkpoint {result:?}", self.index));
+        // Hosts that could not be saved are kept in the log.
+        self.is_saved.set(result.as_ref().is_ok_and(|complete| complete.kept_in_log == 0));
+        if result.is_err() {
+            summary.borrow_mut().failed_checkpoints += 1;
+            return;
+        }
+        summary.borrow_mut().checkpoints += 1;
+        if !self.is_saved.get() {
+            // What is kept in the log is no safer than that.
+            return;
+        }
+        let is_owned = |series| population.owner(series, setting.cores) == self.index;
+        oracle.borrow_mut().checkpointed(self.checkpoint_order.get(), is_owned);
+    }
+}
+
+/// What a core is started with.
+pub(super) struct CoreStart {
+    pub(super) core: Rc<Core>,
+    pub(super) incoming: Incoming<SimCore>,
+    pub(super) loaded: LoadedCore,
+    pub(super) hosts: HostPublisher,
+    pub(super) inherited: Arc<Inherited>,
+    pub(super) random: Random,
+}
+
+/// One core from its start to its end, put together as `io/src/start.rs` does it.
+pub(super) async fn run(shared: Rc<Shared>, start: CoreStart) {
+    let CoreStart { core, incoming, loaded, hosts, inherited, random } = start;
+    let (index, setting, stopping) = (core.index, shared.setting, Arc::clone(&shared.stopping));
+    let platform = shared.platform.of_core(index);
+    let segments = SegmentOptions {
+        segment_bytes: setting.segment_bytes,
+        free_files_max: setting.free_files_max,
+        ..SegmentOptions::new(LOG.into(), index as u16, setting.cores as u16)
+    };
+    let journal = match acknowledge::start(&core, platform.clone(), segments, setting.commit).await {
         Ok(journal) => journal,
         Err(error) => {
-            shared.platform.note(|| format!("-- core {} cannot start: {error}", core.index));
-            shared.failed_start.set(true);
+            platform.note(|| format!("-- core {index} cannot start: {error}"));
+            shared.has_failed_start.set(true);
             return;
         }
     };
-    shared.queues.borrow_mut().push((core.index, journal.queue()));
+    shared.queues.borrow_mut().push((index, journal.queue()));
     let has_logs = !loaded.segments.is_empty() || !loaded.reference_logs.is_empty();
     let checkpoints = Checkpoints::new(
-        shared.platform.clone(),
+        platform.clone(),
         journal.queue(),
         ROOT_DIRECTORY.into(),
-        shared.setting.kind,
+        setting.kind,
         inherited,
         loaded.reference_logs,
     );
-    let upkeep_task = upkeep(Rc::clone(&shared), Rc::clone(&core), checkpoints, has_logs, random.fork());
-    shared.platform.spawn("upkeep", upkeep_task);
-    let journal = pump(&shared, &core, loaded.shard, journal, random).await;
+    let upkeep = Upkeep {
+        core: Rc::clone(&core),
+        platform: platform.clone(),
+        checkpoints,
+        options: upkeep_options(&setting, has_logs),
+    };
+    platform.spawn("upkeep", upkeep.run(drained(Rc::clone(&shared), index), Arc::clone(&stopping)));
+    if index == 0 {
+        let retention = Retention {
+            core: Rc::clone(&core),
+            platform: platform.clone(),
+            options: RetentionOptions {
+                look_interval: LOOK_INTERVAL,
+                rounds: RoundOptions {
+                    directory: LOG.into(),
+                    retention_seconds: setting.retention_seconds,
+                    free_interval: FREE_INTERVAL,
+                    cleanup_interval: CLEANUP_INTERVAL,
+                },
+                archive: None,
+            },
+            sparing: NoBackend,
+            stopping: Arc::clone(&stopping),
+        };
+        platform.spawn("retention", retention.run());
+        if let Some(cap_bytes) = setting.cap_bytes {
+            let options = CapOptions {
+                look_interval: LOOK_INTERVAL,
+                intervals: CAP_INTERVALS,
+                cap_bytes,
+                retention_seconds: setting.retention_seconds,
+            };
+            let clock = platform.clone();
+            platform.spawn("cap", cap::run(Rc::clone(&core), clock, options, Arc::clone(&stopping)));
+        }
+    }
+    let pump = Pump::new(Rc::clone(&core), incoming, loaded.shard, journal, hosts);
+    let journal = pump.run(stopping, SimPace(random)).await;
     if let Err(error) = journal.close().await {
-        shared.platform.note(|| format!("-- core {} cannot close its log: {error}", core.index));
+        platform.note(|| format!("-- core {index} cannot close its log: {error}"));
+        shared.is_unclean.set(true);
+    }
+    if !core.is_saved.get() {
         shared.is_unclean.set(true);
     }
     shared.closed.set(shared.closed.get() + 1);
 }
 
-async fn start(shared: &Rc<Shared>, core: &Rc<Core>) -> io::Result<Journal<SimPlatform, Tag>> {
-    let segments = SegmentOptions {
-        segment_bytes: shared.setting.segment_bytes,
-        free_files_max: shared.setting.free_files_max,
-        ..SegmentOptions::new(LOG.into(), core.index as u16, shared.setting.cores as u16)
-    };
-    let tell = {
-        let (shared, core) = (Rc::clone(shared), Rc::clone(core));
-        move |tag, done| told(&shared, &core, tag, done)
-    };
-    Journal::start(shared.platform.clone(), segments, shared.setting.commit, tell).await
-}
-
-fn told(shared: &Shared, core: &Core, tag: Tag, done: Done) {
-    let mut summary = shared.summary.borrow_mut();
-    match (tag, done) {
-        (Tag::Write(writes), Done::Written(..)) => {
-            summary.acknowledged += writes.len() as u64;
-            let mut oracle = shared.oracle.borrow_mut();
-            for write in writes {
-                oracle.acknowledged(write, shared.platform.now_ns(), shared.setting.commit.sync);
-            }
-        }
-        (Tag::Write(writes), _) => summary.refused += writes.len() as u64,
-        (Tag::Free, Done::Recorded(free)) => {
-            summary.frees += 1;
-            core.recorded_frees.borrow_mut().push(free);
-            core.ring();
-        }
-        (Tag::Free, _) => {}
+fn upkeep_options(setting: &Setting, has_logs: bool) -> UpkeepOptions {
+    let checkpoint_interval = Duration::from_nanos(setting.checkpoint_ns);
+    UpkeepOptions {
+        look_interval: LOOK_INTERVAL,
+        checkpoint_interval,
+        retry_interval: checkpoint_interval / 4,
+        retry_interval_max: checkpoint_interval,
+        log_bytes_max: setting.log_bytes_max,
+        has_logs,
+        cleanup: CleanupOptions {
+            checkpoints: ROOT_DIRECTORY.into(),
+            retention_seconds: setting.retention_seconds,
+            checkpoint_interval_seconds: checkpoint_interval.as_secs() as i64 + 1,
+            keeps_files: false,
+        },
     }
 }
 
-/// The pump, until no core has a checkpoint to make any more.
-async fn pump(
-    shared: &Shared,
-    core: &Core,
-    mut shard: Shard,
-    mut journal: Journal<SimPlatform, Tag>,
-    mut random: Random,
-) -> Journal<SimPlatform, Tag> {
-    let mut jobs: VecDeque<Job> = VecDeque::new();
-    let mut frees: VecDeque<(Free, FreeWork)> = VecDeque::new();
-    loop {
-        let is_over = shared.undrained.get() == 0;
-        journal.begin_turn().await;
-        let mut is_busy = false;
-        for _ in 0..EVENTS_PER_TURN {
-            if !journal.has_room() {
-                break;
-            }
-            let Some(event) = core.inbox.borrow_mut().pop_front() else { break };
-            is_busy = true;
-            match event {
-                Event::Write { source, batch, samples } => {
-                    let writes: Vec<WriteName> = {
-                        let mut oracle = shared.oracle.borrow_mut();
-                        samples
-                            .iter()
-                            .map(|&(series, time, value)| oracle.applied(series, time, value))
-                            .collect()
-                    };
-                    shared
-                        .platform
-                        .note(|| format!("-- core {} takes {samples:?} as {writes:?}", core.index));
-                    journal.write(&mut shard, source, batch, Tag::Write(writes));
-                }
-                Event::Free(free) => {
-                    // From here on a crash may bring it about.
-                    expect_free(shared, &free);
-                    journal.free(&shard, free, Tag::Free);
-                }
-                Event::Job(job) => jobs.push_back(job),
-            }
-        }
-        journal.end_block(&shard);
-        for free in core.recorded_frees.take() {
-            let levels = free.mine.iter().filter_map(|&index| {
-                shard.tree().find(free.selectors[index as usize].iter().map(String::as_str))
-            });
-            let work = FreeWork::new(levels.collect(), free.to);
-            frees.push_back((free, work));
-        }
-        if let Some((free, mut work)) = frees.pop_front() {
-            is_busy = true;
-            expect_free(shared, &free);
-            if !work.step(&mut shard) {
-                frees.push_back((free, work));
-            }
-        }
-        for _ in 0..1 + random.index(4) {
-            let Some(job) = jobs.pop_front() else { break };
-            is_busy = true;
-            job(&mut shard);
-        }
-        if is_busy || !jobs.is_empty() || !frees.is_empty() {
-            yield_now().await;
-        } else if is_over {
-            return journal;
-        } else {
-            core.rung(shared).await;
-        }
+/// Waits until the connections of a core have their answers.
+async fn drained(shared: Rc<Shared>, core: usize) {
+    while shared.under_way[core].get() > 0 {
+        shared.platform.sleep(Duration::from_millis(1)).await;
     }
 }
 
-fn expect_free(shared: &Shared, free: &Free) {
-    shared.platform.note(|| format!("-- free {:?} before {}", free.selectors, free.to));
-    let mut oracle = shared.oracle.borrow_mut();
-    for &index in &free.mine {
-        oracle.freed(&shared.population, &free.selectors[index as usize], free.to);
+/// Nobody has hosts to be spared.
+#[derive(Debug)]
+struct NoBackend;
+
+impl SparesHosts for NoBackend {
+    async fn spared(&self, _oldest: i64) -> Option<Arc<Spared>> {
+        Some(Arc::default())
     }
 }
 
-/// Checkpoints and retention, as `io/src/core/upkeep.rs`.
-async fn upkeep(
-    shared: Rc<Shared>,
-    core: Rc<Core>,
-    mut checkpoints: Checkpoints<SimPlatform>,
-    has_logs: bool,
-    mut random: Random,
-) {
-    let setting = shared.setting;
-    let look_ns = 20_000_000;
-    let mut due_ns = if has_logs { 0 } else { setting.checkpoint_ns };
-    let began_ns = shared.platform.now_ns();
-    while !shared.is_stopping.get() {
-        shared.platform.sleep(Duration::from_nanos(look_ns)).await;
-        let now_ns = shared.platform.now_ns() - began_ns;
-        if now_ns >= due_ns || checkpoints.is_log_full(setting.log_bytes_max) {
-            let is_complete = checkpoint(&shared, &core, &mut checkpoints, false).await;
-            due_ns = now_ns + if is_complete { setting.checkpoint_ns } else { setting.checkpoint_ns / 4 };
-        }
-        if random.percent(2) {
-            let oldest = shared.platform.now_seconds() - setting.retention_seconds;
-            let retain = move |shard: &mut Shard| {
-                shard.free_before(ROOT, oldest);
-            };
-            core.send(Event::Job(Box::new(retain)));
-        }
-    }
-    // A connection is over when its requests are answered: nothing waits behind the last checkpoint.
-    while !core.inbox.borrow().is_empty() {
-        shared.platform.sleep(Duration::from_nanos(look_ns)).await;
-    }
-    if !checkpoint(&shared, &core, &mut checkpoints, true).await {
-        shared.is_unclean.set(true);
-    }
-    shared.undrained.set(shared.undrained.get() - 1);
-    shared.cores.borrow().iter().for_each(|core| core.ring());
-}
+/// A pump that is never woken but by a ring: a ring that is missing is a life without end.
+struct SimPace(Random);
 
-async fn checkpoint(
-    shared: &Shared,
-    core: &Rc<Core>,
-    checkpoints: &mut Checkpoints<SimPlatform>,
-    is_last: bool,
-) -> bool {
-    let order = shared.oracle.borrow().order();
-    shared.platform.note(|| format!("-- core {}: checkpoint", core.index));
-    let hosts = PumpHosts(Rc::clone(core));
-    let result = if is_last { checkpoints.run_last(&hosts).await } else { checkpoints.run(&hosts).await };
-    shared.platform.note(|| format!("-- core {}: checkpoint {result:?}", core.index));
-    let mut summary = shared.summary.borrow_mut();
-    if result.is_err() {
-        summary.failed_checkpoints += 1;
-        return false;
+impl Pace for SimPace {
+    fn turn_begins(&mut self) {}
+
+    fn slice_begins(&mut self) {}
+
+    fn is_slice_over(&mut self) -> bool {
+        self.0.percent(40)
     }
-    summary.checkpoints += 1;
-    let cores = shared.setting.cores;
-    let is_owned = |series| shared.population.owner(series, cores) == core.index;
-    shared.oracle.borrow_mut().checkpointed(order, is_owned);
-    true
+
+    async fn give_way(&mut self, _has_jobs: bool) {
+        yield_now().await;
+    }
+
+    async fn look_again(&mut self) {
+        pending().await
+    }
 }

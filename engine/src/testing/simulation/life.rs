@@ -3,21 +3,27 @@
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Summary;
 use super::client::Client;
-use super::core::{self, Core, Shared};
+use super::core::{self, Core, CoreStart, Shared, SimCore};
 use super::oracle::Oracle;
 use super::series::Population;
 use crate::checkpoint::Kind;
 use crate::durable::checkpoint::Inherited;
 use crate::durable::commit::{CommitOptions, WalSync};
-use crate::durable::load::{Found, LoadOptions, LoadedCore};
+use crate::durable::load::{Found, LoadOptions, LoadedCore, inherited};
 use crate::durable::names::LogFileName;
 use crate::memory::spared::Spared;
 use crate::platform::Files;
+use crate::pump::mesh::mesh;
+use crate::pump::stop::Stopping;
+use crate::series::directory::Directory;
+use crate::series::route::Router;
 use crate::sync::budget::Budget;
+use crate::sync::flag::Flag;
 use crate::testing::disk::SimDisk;
 use crate::testing::executor::{Ended, Executor};
 use crate::testing::faults::{Crash, Faults};
@@ -31,6 +37,8 @@ pub(super) const LOG: &str = "/data/wal";
 pub(super) const ROOT_DIRECTORY: &str = "/data/checkpoints";
 /// The time at which a history begins, in seconds since 1970.
 const BEGIN_SECONDS: i64 = 1_700_000_000;
+/// The least length of a segment in any life.
+const SEGMENT_BYTES_MIN: u64 = 8 * 1024;
 /// Turns of tasks a life may take: many times what the longest needs.
 const TURNS_MAX: u64 = 300_000;
 
@@ -45,6 +53,8 @@ pub(super) struct Setting {
     pub(super) checkpoint_ns: u64,
     pub(super) log_bytes_max: Option<u64>,
     pub(super) retention_seconds: i64,
+    pub(super) cap_bytes: Option<u64>,
+    pub(super) mailbox_messages: usize,
 }
 
 /// What goes on over all lives.
@@ -56,11 +66,18 @@ pub(super) struct World {
     summary: Rc<RefCell<Summary>>,
     now_ns: u64,
     wall_seconds: i64,
+    /// The most that it was.
+    wall_seconds_max: i64,
+    /// How far it was set forward, all in all.
+    forward_seconds: i64,
     sync: WalSync,
 }
 
 impl World {
     pub(super) fn new(disk: SimDisk, mut random: Random) -> Self {
+        if random.percent(40) {
+            disk.mount(Path::new(LOG));
+        }
         let interval = Duration::from_millis(random.one_of(&[5, 50, 300]));
         let sync = random.one_of(&[
             WalSync::Always,
@@ -68,6 +85,7 @@ impl World {
             WalSync::Always,
             WalSync::Interval(interval),
             WalSync::None,
+            WalSync::Off,
         ]);
         Self {
             disk,
@@ -77,6 +95,8 @@ impl World {
             summary: Rc::default(),
             now_ns: 0,
             wall_seconds: BEGIN_SECONDS,
+            wall_seconds_max: BEGIN_SECONDS,
+            forward_seconds: 0,
             sync,
         }
     }
@@ -114,6 +134,8 @@ impl World {
             checkpoint_ns: random.one_of(&[30, 200, 2000]) * 1_000_000,
             log_bytes_max: random.one_of(&[None, Some(2 * segment_bytes)]),
             retention_seconds: 6 * 3600,
+            cap_bytes: random.one_of(&[None, None, Some(1), Some(20_000)]),
+            mailbox_messages: random.one_of(&[1, 2, 32]),
         }
     }
 
@@ -153,7 +175,7 @@ impl World {
         };
         let is_stopped = self.disk.is_stopped();
         let clean =
-            shared.filter(|shared| !is_stopped && !shared.is_unclean.get() && !shared.failed_start.get());
+            shared.filter(|shared| !is_stopped && !shared.is_unclean.get() && !shared.has_failed_start.get());
         match clean {
             Some(shared) => {
                 drop(shared);
@@ -162,8 +184,13 @@ impl World {
             // A process that cannot start, or go on, ends: as if it were killed.
             None => self.crash(is_stopped),
         }
+        if self.random.percent(6) {
+            self.damage();
+        }
         let pause = self.random.one_of(&[1, 3, 600, 3 * 3600]);
-        self.wall_seconds += self.random.within(0..pause) as i64;
+        let pause = self.random.within(0..pause) as i64;
+        (self.wall_seconds, self.forward_seconds) = (self.wall_seconds + pause, self.forward_seconds + pause);
+        self.wall_seconds_max = self.wall_seconds_max.max(self.wall_seconds);
         Ok(())
     }
 
@@ -175,7 +202,13 @@ impl World {
         };
         self.disk.crash(crash);
         match crash {
-            Crash::Kill => self.summary.borrow_mut().kills += 1,
+            Crash::Kill => {
+                self.summary.borrow_mut().kills += 1;
+                if self.sync == WalSync::Off {
+                    // Nothing but snapshots survives the process.
+                    self.oracle.borrow_mut().lose_power();
+                }
+            }
             Crash::Power { .. } => {
                 self.summary.borrow_mut().power_losses += 1;
                 self.oracle.borrow_mut().lose_power();
@@ -183,12 +216,29 @@ impl World {
         }
     }
 
+    /// Something happens to a file while no process runs. What it held may be lost; nothing may be made up.
+    fn damage(&mut self) {
+        let files = self.disk.files();
+        if files.is_empty() {
+            return;
+        }
+        let path = &files[self.random.index(files.len())];
+        self.disk.note(|| format!("-- damage to {}", path.display()));
+        let mut random = self.random.fork();
+        self.disk.damage(path, &mut random);
+        self.oracle.borrow_mut().doubt(|_| true);
+        self.summary.borrow_mut().damaged_files += 1;
+    }
+
     /// Loads what the disk holds and looks at it; none if the disk failed or the machine stopped.
     fn load(&mut self, setting: &Setting, log: &str) -> Result<Option<Vec<LoadedCore>>, String> {
-        let now = self.wall_seconds + (self.now_ns / 1_000_000_000) as i64;
+        let seconds = (self.now_ns / 1_000_000_000) as i64;
+        let now = self.wall_seconds + seconds;
+        let failed_reads = self.disk.failed_reads();
         let options = LoadOptions {
             checkpoints: ROOT_DIRECTORY.into(),
             log: log.into(),
+            segment_bytes: SEGMENT_BYTES_MIN,
             metrics: self.population.metrics.clone(),
             retention_seconds: setting.retention_seconds,
             now,
@@ -208,43 +258,74 @@ impl World {
         if self.disk.is_stopped() {
             return Ok(None);
         }
+        if self.disk.failed_reads() > failed_reads {
+            // A file that cannot be read is set aside, with what it holds.
+            self.oracle.borrow_mut().doubt(|_| true);
+        }
         let shards = loaded.iter().map(|core| &core.shard);
-        let oldest = now - setting.retention_seconds;
-        let looked_for = self.oracle.borrow().check(&self.population, shards, oldest)?;
+        // What was too old once may be gone, even if the clock is set back.
+        let oldest = self.wall_seconds_max.max(self.wall_seconds) + seconds - setting.retention_seconds;
+        // Or if it goes forward again behind that: what is as old as the retention may be gone.
+        let written_since = self.forward_seconds + seconds - setting.retention_seconds;
+        let looked_for = self.oracle.borrow().check(&self.population, shards, oldest, written_since)?;
         self.summary.borrow_mut().looked_for += looked_for;
         Ok(Some(loaded))
     }
 
     fn run_cores(&mut self, setting: &Setting, loaded: Vec<LoadedCore>) -> Result<Rc<Shared>, String> {
         let executor = Executor::new(self.random.fork(), self.now_ns);
+        let stop = Arc::new(Flag::default());
+        let (directory, hosts) = Directory::new(setting.cores);
         let shared = Rc::new(Shared {
             platform: SimPlatform::new(self.disk.clone(), executor.clone(), self.wall_seconds),
             population: Rc::clone(&self.population),
             oracle: Rc::clone(&self.oracle),
             summary: Rc::clone(&self.summary),
             setting: *setting,
-            is_stopping: Cell::new(false),
-            undrained: Cell::new(setting.cores),
+            forward_seconds_before: self.forward_seconds,
+            directory: Arc::clone(&directory),
+            stopping: Stopping::new(setting.cores, Arc::clone(&stop)),
+            sent: RefCell::default(),
+            applied: RefCell::default(),
+            frees: RefCell::default(),
+            under_way: (0..setting.cores).map(|_| Cell::default()).collect(),
             closed: Cell::new(0),
             is_unclean: Cell::new(false),
-            failed_start: Cell::new(false),
-            cores: RefCell::new((0..setting.cores).map(|index| Rc::new(Core::new(index))).collect()),
+            has_failed_start: Cell::new(false),
+            failure: RefCell::default(),
             queues: RefCell::default(),
         });
-        let inherited = Inherited::new(setting.cores, loaded[0].segments.clone());
-        for (core, loaded) in shared.cores.borrow().iter().zip(loaded) {
-            let (shared, core) = (Rc::clone(&shared), Rc::clone(core));
-            executor.spawn("core", core::run(shared, core, loaded, inherited.clone(), self.random.fork()));
+        let inherited = Inherited::new(setting.cores, inherited(&loaded));
+        let mut cores = Vec::new();
+        let parts = mesh(setting.cores, setting.mailbox_messages).into_iter().zip(loaded).zip(hosts);
+        for ((ends, mut loaded), mut hosts) in parts {
+            hosts.publish(&mut loaded.shard);
+            let index = ends.index;
+            let router = Router::new(self.population.metrics.clone(), setting.cores, 0);
+            let (core, incoming) =
+                Core::new(ends, directory.clone(), router, SimCore::new(Rc::clone(&shared), index));
+            cores.push(Rc::clone(&core));
+            let (inherited, random) = (inherited.clone(), self.random.fork());
+            let start = CoreStart { core, incoming, loaded, hosts, inherited, random };
+            executor.spawn_on(index, "core", core::run(Rc::clone(&shared), start));
         }
-        let client = Client::new(Rc::clone(&shared), self.random.fork());
+        let client = Client::new(Rc::clone(&shared), cores, stop, self.random.fork());
         let actions = self.random.one_of(&[10, 60, 200]);
-        executor.spawn("client", async move { client.run(actions).await });
+        // On a machine of its own.
+        executor.spawn_on(setting.cores, "client", async move { client.run(actions).await });
 
-        let is_over =
-            || self.disk.is_stopped() || shared.failed_start.get() || shared.closed.get() == setting.cores;
+        let is_over = || {
+            self.disk.is_stopped()
+                || shared.has_failed_start.get()
+                || shared.failure.borrow().is_some()
+                || shared.closed.get() == setting.cores
+        };
         let ended = executor.run(TURNS_MAX, is_over);
         let tasks = executor.tasks();
         self.end(&shared, &executor);
+        if let Some(failure) = shared.failure.take() {
+            return Err(failure);
+        }
         match ended {
             Ended::Done => Ok(shared),
             Ended::Stalled => Err(format!("all tasks wait for ever: {tasks:?}")),
@@ -268,16 +349,18 @@ impl World {
             }
             if let (WalSync::Interval(interval), 0) = (self.sync, failures) {
                 // One sync each interval; it waits for writes under way, and writes for it.
-                let bound_ns = interval.as_nanos() as u64 + 60 * self.disk.faults().latency_ns_max;
+                let bound_ns =
+                    interval.as_nanos() as u64 + 60 * self.disk.faults_at(Path::new(LOG)).latency_ns_max;
                 let before_ns = executor.now_ns().saturating_sub(bound_ns);
                 self.oracle.borrow_mut().synced(self.now_ns..before_ns, is_owned);
             }
         }
         drop(queues);
         executor.kill();
-        shared.cores.take();
         self.now_ns = executor.now_ns();
         self.wall_seconds = shared.platform.wall_seconds();
+        self.forward_seconds += shared.platform.forward_seconds();
+        self.wall_seconds_max = self.wall_seconds_max.max(shared.platform.wall_seconds_max());
     }
 
     /// After a clean stop the log holds no samples, and the snapshots everything.

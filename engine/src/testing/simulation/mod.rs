@@ -6,7 +6,6 @@
 
 mod client;
 mod core;
-mod job;
 mod life;
 mod oracle;
 mod series;
@@ -48,6 +47,18 @@ pub struct Summary {
     pub log_failures: u64,
     /// Samples looked for after a start.
     pub looked_for: u64,
+    /// Hosts looked for in the directory when a write was acknowledged.
+    pub listed: u64,
+    /// Passes of retention, of all cores.
+    pub retentions: u64,
+    /// Passes of the memory cap that freed something, of all cores.
+    pub reliefs: u64,
+    /// Files that were damaged between two lives.
+    pub damaged_files: u64,
+    /// Reads that failed.
+    pub failed_reads: u64,
+    /// Frees of whole clusters.
+    pub cluster_frees: u64,
 }
 
 impl Summary {
@@ -68,6 +79,12 @@ impl Summary {
             (&mut self.failed_checkpoints, other.failed_checkpoints),
             (&mut self.log_failures, other.log_failures),
             (&mut self.looked_for, other.looked_for),
+            (&mut self.listed, other.listed),
+            (&mut self.retentions, other.retentions),
+            (&mut self.reliefs, other.reliefs),
+            (&mut self.damaged_files, other.damaged_files),
+            (&mut self.failed_reads, other.failed_reads),
+            (&mut self.cluster_frees, other.cluster_frees),
         ];
         for (sum, more) in pairs {
             *sum += more;
@@ -105,7 +122,7 @@ pub fn run(seed: u64, is_traced: bool) -> Result<Summary, Box<Failure>> {
         Err(format!("panic: {text}"))
     });
     match result {
-        Ok(()) => Ok(Summary { steps: disk.steps(), ..world.summary() }),
+        Ok(()) => Ok(Summary { steps: disk.steps(), failed_reads: disk.failed_reads(), ..world.summary() }),
         Err(what) => {
             let (life, step) = (world.summary().lives, disk.steps());
             Err(Box::new(Failure { seed, life, step, what, trace: disk.trace() }))

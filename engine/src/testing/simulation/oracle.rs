@@ -15,12 +15,16 @@ use crate::memory::shard::Shard;
 #[derive(Clone, Debug)]
 struct Write {
     value: f64,
+    /// How much time had gone by for the clock of the wall, in seconds, not counting that it was set back.
+    at_seconds: i64,
     /// Grows from write to write.
     order: u64,
     /// When it was acknowledged; nanoseconds.
     acknowledged_ns: Option<u64>,
     /// It was acknowledged, and promised to survive the loss of power as well.
     is_safe: bool,
+    /// A complete checkpoint holds it.
+    is_in_snapshot: bool,
     /// A free may have taken it, or a failed sync: nothing is promised any more, even if it is acknowledged later.
     is_freed: bool,
 }
@@ -45,10 +49,23 @@ impl Oracle {
     }
 
     /// A core is about to apply a sample.
-    pub(super) fn applied(&mut self, series: SeriesIndex, time: i64, value: f64) -> WriteName {
+    pub(super) fn applied(
+        &mut self,
+        series: SeriesIndex,
+        time: i64,
+        value: f64,
+        at_seconds: i64,
+    ) -> WriteName {
         self.order += 1;
-        let write =
-            Write { value, order: self.order, acknowledged_ns: None, is_safe: false, is_freed: false };
+        let write = Write {
+            value,
+            at_seconds,
+            order: self.order,
+            acknowledged_ns: None,
+            is_safe: false,
+            is_in_snapshot: false,
+            is_freed: false,
+        };
         self.slots.entry((series, time)).or_default().push(write);
         WriteName(series, time, self.order)
     }
@@ -101,7 +118,7 @@ impl Oracle {
         for ((series, _), writes) in &mut self.slots {
             if is_owned(*series) {
                 for write in writes.iter_mut().filter(|write| write.order <= order) {
-                    write.is_safe |= write.acknowledged_ns.is_some();
+                    write.is_in_snapshot = true;
                 }
             }
         }
@@ -133,12 +150,14 @@ impl Oracle {
 
     /// The power has failed: what was not safe is not promised any more.
     pub(super) fn lose_power(&mut self) {
-        for write in self.slots.values_mut().flatten().filter(|write| !write.is_safe) {
+        let is_lost = |write: &&mut Write| !write.is_safe && !write.is_in_snapshot;
+        for write in self.slots.values_mut().flatten().filter(is_lost) {
             write.acknowledged_ns = None;
         }
     }
 
-    /// Looks at what was loaded; `oldest` is now − retention. Returns how many samples had to be there.
+    /// Looks at what was loaded; `oldest` is now − retention, and so is `written_since` of the time that has gone by. Returns
+    /// how many samples had to be there.
     ///
     /// # Errors
     /// What is missing, or was never sent.
@@ -147,6 +166,7 @@ impl Oracle {
         population: &Population,
         shards: impl IntoIterator<Item = &'a Shard>,
         oldest: i64,
+        written_since: i64,
     ) -> Result<u64, String> {
         let mut found = BTreeMap::new();
         for shard in shards {
@@ -162,7 +182,9 @@ impl Oracle {
         }
         let mut looked_for = 0;
         for (&(series, time), writes) in &self.slots {
-            let promised = writes.iter().rposition(|write| write.acknowledged_ns.is_some());
+            let promised = writes
+                .iter()
+                .rposition(|write| write.acknowledged_ns.is_some() && write.at_seconds >= written_since);
             let value = found.remove(&(series, time));
             let history = || {
                 let writes = writes.iter().map(|write| {

@@ -31,7 +31,8 @@ pub(super) struct Population {
     by_name: BTreeMap<(Vec<&'static str>, &'static str), SeriesIndex>,
 }
 
-const HOSTS: [[&str; 2]; 6] =
+/// Cluster and name of every host.
+pub(super) const HOSTS: [[&str; 2]; 6] =
     [["alex", "a1"], ["alex", "a2"], ["alex", "a3"], ["fritz", "f1"], ["fritz", "f2"], ["fritz", "f3"]];
 const BELOW: [(&[&str], &str, i64); 4] = [
     (&[], "clock", 10),

@@ -15,7 +15,7 @@ pub(super) enum Record {
 /// Reads records back.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
-    series: Vec<(Vec<String>, String)>,
+    series: Vec<Option<(Vec<String>, String)>>,
     pub(super) records: Vec<Record>,
 }
 
@@ -25,12 +25,13 @@ fn owned(path: &[&str]) -> Vec<String> {
 
 impl Visitor for Recorder {
     fn declare(&mut self, id: u32, path: &[&str], metric: &str) {
-        assert_eq!(id as usize, self.series.len(), "ids are dense");
-        self.series.push((owned(path), metric.to_owned()));
+        assert!(id as usize >= self.series.len(), "an id is given once");
+        self.series.resize(id as usize, None);
+        self.series.push(Some((owned(path), metric.to_owned())));
     }
 
     fn sample(&mut self, id: u32, time: i64, value: f64) {
-        let (path, metric) = self.series[id as usize].clone();
+        let (path, metric) = self.series[id as usize].clone().expect("it was declared");
         self.records.push(Record::Sample { path, metric, time, bits: value.to_bits() });
     }
 
@@ -92,6 +93,41 @@ impl Segment {
         let start = if index == 0 { SECTOR_BYTES } else { self.ends[index - 1] as usize };
         let length = u32::from_le_bytes(BLOCK_LENGTH.get(&self.file[start..]));
         (start, start + BLOCK_HEADER_BYTES + length as usize)
+    }
+
+    /// Where the payload of block `index` ends, as far as the encoder told.
+    pub(super) fn extent_end(&self, index: usize) -> usize {
+        let start = if index == 0 { SECTOR_BYTES } else { self.ends[index - 1] as usize };
+        let header = self.file.get(start..start + BLOCK_HEADER_BYTES);
+        header.map_or(usize::MAX, |header| {
+            start + BLOCK_HEADER_BYTES + u32::from_le_bytes(BLOCK_LENGTH.get(header)) as usize
+        })
+    }
+
+    /// What is handed on without some blocks: not the samples of series that were declared in them.
+    pub(super) fn without(&self, is_lost: impl Fn(usize) -> bool) -> Vec<Record> {
+        let (mut seen, mut kept) = (Vec::new(), Vec::new());
+        for (index, block) in self.blocks.iter().enumerate() {
+            for record in block {
+                let is_known = match record {
+                    Record::Free { .. } => true,
+                    Record::Sample { path, metric, .. } => {
+                        let declared = seen
+                            .iter()
+                            .find(|(series, _)| *series == (path, metric))
+                            .map(|&(_, in_lost)| in_lost);
+                        if declared.is_none() {
+                            seen.push(((path, metric), is_lost(index)));
+                        }
+                        !declared.unwrap_or(false)
+                    }
+                };
+                if is_known && !is_lost(index) {
+                    kept.push(record.clone());
+                }
+            }
+        }
+        kept
     }
 
     /// The records of the first `blocks` blocks.

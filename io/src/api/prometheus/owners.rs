@@ -28,7 +28,7 @@ pub(super) async fn ask(
     let call = Call::new(core);
     for owner in 0..cores {
         if owners.iter().any(|of| of.is_none_or(|of| of == owner)) {
-            call.want(owner, Work::Prometheus(Arc::clone(&question))).await;
+            call.ask(owner, Work::Prometheus(Arc::clone(&question))).await;
         }
     }
     let mut answers = Vec::new();

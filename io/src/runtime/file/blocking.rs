@@ -82,7 +82,11 @@ fn aged_entries(directory: &Path) -> io::Result<Vec<(DirectoryEntry, i64)>> {
                 entries.push((found, metadata.mtime()));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+            // Whoever needs it hears of that when it is opened.
+            Err(_) => {
+                let name = entry.file_name();
+                entries.push((DirectoryEntry { name, is_file: false, is_directory: false, bytes: 0 }, 0));
+            }
         }
     }
     Ok(entries)

@@ -1,37 +1,44 @@
-//! Everything a pump can be told: a closed list (DESIGN decision 1).
+//! Everything a pump can be told: a closed list (DESIGN decision 1), but for what surrounds the engine adds to it.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
-use engine::checkpoint::Kind;
-use engine::durable::checkpoint::HostSnapshots;
-use engine::durable::journal::Free;
-use engine::inspect::debug::CoreDump;
-use engine::memory::save::HostHandedOver;
-use engine::memory::shard::Applied;
-use engine::memory::spared::Spared;
-use engine::promql::PromError;
-use engine::promql::scan::{PromAnswer, PromQuestion};
-use engine::query::request::HealthRequest;
-use engine::query::scatter::{CoreAnswer, Question, TooLarge};
-use engine::series::route::{Batch, Sample};
-use engine::series::tree::LevelId;
+use crate::checkpoint::Kind;
+use crate::durable::checkpoint::HostSnapshots;
+use crate::durable::journal::Free;
+use crate::inspect::debug::CoreDump;
+use crate::memory::save::HostHandedOver;
+use crate::memory::shard::Applied;
+use crate::memory::spared::Spared;
+use crate::promql::PromError;
+use crate::promql::scan::{PromAnswer, PromQuestion};
+use crate::query::request::HealthRequest;
+use crate::query::scatter::{CoreAnswer, Question, TooLarge};
+use crate::series::route::{Batch, Sample};
+use crate::series::tree::LevelId;
+use crate::sync::flag::Flag;
 
-use crate::listen::newcomer::Newcomer;
-use crate::metrics::core_metrics::CoreMetrics;
+/// What surrounds the engine adds to the messages between cores.
+pub trait ExtraMessages: Debug + 'static {
+    /// Sent to a core that replies nothing.
+    type Notice: Debug + Send + 'static;
+    /// What a core has counted.
+    type Metrics: Debug + Send + 'static;
+}
 
 /// Number of a call on the core that made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub u64);
 
 /// A message between cores, or of a core to itself.
 #[derive(Debug)]
-pub enum CoreEvent {
+pub enum CoreEvent<X: ExtraMessages> {
     /// Something is wanted of the owner of some hosts.
     Request(CallId, Request),
     /// The owner's reply, to the core that asked.
-    Reply(CallId, Reply),
-    /// A connection whose lines belong here.
-    Newcomer(Newcomer),
+    Reply(CallId, Reply<X>),
+    /// What surrounds the engine sends: a connection whose lines belong here, say.
+    Notice(X::Notice),
 }
 
 /// What can be wanted.
@@ -41,8 +48,21 @@ pub enum Request {
     Write(Batch),
     /// Do something that may take a while.
     Work(Work),
+    /// The same, of what changes nothing: it ends when this flag goes up, as nobody waits for it any more.
+    Question(Work, Arc<Flag>),
     /// Say what was counted.
     Metrics,
+    /// Do something between two of the core's own checkpoints.
+    Order(Order),
+}
+
+/// What is wanted of a core's [`upkeep`](super::upkeep). It is replied to when it was done.
+#[derive(Debug)]
+pub enum Order {
+    /// Make a checkpoint now.
+    Checkpoint,
+    /// Remove snapshots out of retention, but of hosts that are spared.
+    CleanUp(Arc<Spared>),
 }
 
 /// What a pump does in slices.
@@ -102,7 +122,7 @@ pub enum Work {
 
 /// What can be replied.
 #[derive(Debug)]
-pub enum Reply {
+pub enum Reply<X: ExtraMessages> {
     /// Samples are stored; their list comes back to be used again.
     Written(Applied, Vec<Sample>),
     /// The log does not work: nothing of the batch is acknowledged. The list comes back as well.
@@ -130,5 +150,11 @@ pub enum Reply {
     /// By node index: its entry in the answer, as JSON.
     Judged(Vec<(u32, Vec<u8>)>),
     /// What was counted.
-    Metrics(Box<CoreMetrics>),
+    Metrics(Box<X::Metrics>),
+    /// A checkpoint was made, or tried.
+    Saved,
+    /// Nobody waited for it any more.
+    GivenUp,
+    /// A round of cleanup was made, in which so many calls of the disk failed.
+    CleanedUp(u64),
 }

@@ -1,33 +1,32 @@
-//! Checkpoints of one core: the engine's, whose hosts are behind this core's pump.
+//! Checkpoints of one core, whose hosts are behind its pump.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::Duration;
 
-use engine::checkpoint::Kind;
-use engine::durable::checkpoint::{self, HostSnapshots, Hosts};
-use engine::memory::save::HostHandedOver;
-use engine::series::tree::LevelId;
-
-use super::Core;
-use super::calls::Call;
+use super::call::Call;
+use super::core::{Additions, Core};
 use super::event::{Reply, Work};
-use crate::durable::RealPlatform;
-
-/// Makes a core's checkpoints.
-pub type Checkpoints = checkpoint::Checkpoints<RealPlatform>;
+use crate::checkpoint::Kind;
+use crate::durable::checkpoint::{Checkpoints, Complete, HostSnapshots, Hosts};
+use crate::memory::save::HostHandedOver;
+use crate::platform::Clock;
+use crate::series::tree::LevelId;
 
 /// Makes one checkpoint, the last one at a stop, and says in the log how it went; returns whether it is complete.
-pub async fn run(core: &Rc<Core>, checkpoints: &mut Checkpoints, is_last: bool) -> bool {
-    let (began, hosts) = (Instant::now(), PumpHosts(core));
+pub(super) async fn run<A: Additions>(
+    core: &Rc<Core<A>>,
+    clock: &impl Clock,
+    checkpoints: &mut Checkpoints<A::Platform>,
+    is_last: bool,
+) -> bool {
+    let (began_ns, hosts) = (clock.now_ns(), PumpHosts(core));
+    core.checkpoint_begins();
     let result = if is_last { checkpoints.run_last(&hosts).await } else { checkpoints.run(&hosts).await };
-    core.counters.checkpoints.count(result.is_ok(), began.elapsed());
+    let took = Duration::from_nanos(clock.now_ns().saturating_sub(began_ns));
+    core.checkpoint_over(&result, took);
     match result {
-        Ok(hosts) => {
-            tracing::info!(
-                "core {}: checkpoint of {hosts} hosts in {} ms",
-                core.index,
-                began.elapsed().as_millis()
-            );
+        Ok(Complete { hosts, .. }) => {
+            tracing::info!("core {}: checkpoint of {hosts} hosts in {} ms", core.index, took.as_millis());
             true
         }
         Err(error) => {
@@ -41,17 +40,17 @@ pub async fn run(core: &Rc<Core>, checkpoints: &mut Checkpoints, is_last: bool) 
 }
 
 /// The hosts of a core, asked for with messages to its pump.
-struct PumpHosts<'a>(&'a Rc<Core>);
+struct PumpHosts<'a, A: Additions>(&'a Rc<Core<A>>);
 
-impl PumpHosts<'_> {
-    async fn ask(&self, work: Work) -> Option<Reply> {
+impl<A: Additions> PumpHosts<'_, A> {
+    async fn ask(&self, work: Work) -> Option<Reply<A>> {
         let call = Call::new(self.0);
         call.want(self.0.index, work).await;
         call.replies().await.pop().map(|(_, reply)| reply)
     }
 }
 
-impl Hosts for PumpHosts<'_> {
+impl<A: Additions> Hosts for PumpHosts<'_, A> {
     async fn hosts(&self) -> Vec<LevelId> {
         match self.ask(Work::ListHosts).await {
             Some(Reply::Hosts(hosts)) => hosts,
