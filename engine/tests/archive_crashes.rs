@@ -15,7 +15,7 @@ use engine::checkpoint::file_name::parse;
 use engine::checkpoint::{SnapshotEncoder, SnapshotSeries, SnapshotSink, decode_as};
 use engine::durable::archive::{ArchiveOptions, Progress, round};
 use engine::durable::cleanup::{CleanupOptions, Outcome};
-use engine::platform::{Files, create_directory_durably, write_atomically};
+use engine::platform::{Clock, Files, create_directory_durably, write_atomically};
 use engine::testing::disk::SimDisk;
 use engine::testing::executor::{Ended, Executor};
 use engine::testing::faults::{Crash, Faults};
@@ -95,7 +95,8 @@ impl Machine {
                     let from = if index == expired { NOW - 5_000 } else { at };
                     at += 12_000;
                     let is_damaged = index < expired && self.random.percent(8);
-                    let mut encoder = SnapshotEncoder::new(from, from + INTERVAL.min(NOW - from));
+                    let to = from + INTERVAL.min(NOW - from);
+                    let mut encoder = SnapshotEncoder::new(from, to);
                     let mut is_below = false;
                     for (metric, path) in SERIES {
                         if !path.is_empty() && !is_below {
@@ -130,12 +131,14 @@ impl Machine {
                         bytes.truncate(bytes.len() / 2);
                         self.damaged.push(path.clone());
                     }
-                    files.push((path, bytes));
+                    files.push((path, bytes, to));
                 }
             }
         }
         let ended = self.run(move |platform| async move {
-            for (path, bytes) in files {
+            for (path, bytes, to) in files {
+                // Files are as old as the time they were written at.
+                platform.advance(to - platform.now_seconds());
                 let path = Path::new(&path);
                 let (directory, name) = (path.parent().unwrap(), path.file_name().unwrap());
                 create_directory_durably(&platform, directory).await.unwrap();

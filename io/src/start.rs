@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::durable::checkpoint::{Checkpoints, Inherited};
-use engine::durable::commit::CommitOptions;
+use engine::durable::commit::{CommitOptions, WalSync};
 use engine::durable::load::LoadedCore;
 use engine::durable::rounds::RoundOptions;
 use engine::durable::segments::SegmentOptions;
@@ -120,7 +120,16 @@ impl CoreStart {
             u16::try_from(core.index).map_err(io::Error::other)?,
             u16::try_from(cores).map_err(io::Error::other)?,
         );
-        let commit = CommitOptions { sync: store.wal.sync, ..CommitOptions::default() };
+        let mut commit = CommitOptions { sync: store.wal.sync, ..CommitOptions::default() };
+        if loaded.has_records {
+            if commit.sync == WalSync::Off {
+                tracing::warn!(
+                    "core {}: wal.sync is off, but the log of an earlier run holds samples: as with none, the log is written until a start finds it empty",
+                    core.index
+                );
+            }
+            commit = commit.beside_records();
+        }
         let journal = acknowledge::start(&core, RealPlatform, segments, commit).await?;
         let front = match &early {
             Some(early) => early.front.clone(),

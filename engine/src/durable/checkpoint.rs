@@ -18,6 +18,7 @@ use super::rescue::{RescueError, RescueSegment};
 use super::segments::InheritedSegment;
 use crate::checkpoint::Kind;
 use crate::checkpoint::file_name::{REFERENCE_LOG, next_from, snapshot_name};
+use crate::limits;
 use crate::memory::save::HostHandedOver;
 pub use crate::memory::snapshot::HostSnapshots;
 use crate::platform::{Platform, create_directory_durably, write_atomically};
@@ -53,6 +54,8 @@ impl Inherited {
     }
 }
 
+/// A checkpoint by which the clock has moved on so far has seen it set forward. Half of what samples may be ahead of the clock.
+const CLOCK_STEP_SECONDS: i64 = limits::FUTURE_SECONDS_MAX / 2;
 /// Between two looks at whether the other cores have made their last checkpoints.
 const LAST_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -248,7 +251,9 @@ impl<P: Platform> Checkpoints<P> {
         complete.kept_in_log = failed.len();
         self.queue.sealed_before(segment).await;
         self.keep_in_log(hosts, failed, segment, (from, to)).await?;
-        self.since = to.max(from);
+        // A clock that was set forward meanwhile: what came then is in these snapshots, and a load looks for it before the next.
+        let now = self.platform.now_seconds();
+        self.since = if now.saturating_sub(to) > CLOCK_STEP_SECONDS { now } else { to }.max(from);
         self.covered = segment;
         self.discard().await?;
         Ok(complete)
@@ -269,7 +274,8 @@ impl<P: Platform> Checkpoints<P> {
             segments.forget_rescued();
             return Ok(());
         };
-        if errors.iter().chain([&first]).any(is_of_the_whole_disk) {
+        // Without a log what is newer than the kept would not come after it.
+        if self.queue.is_off() || errors.iter().chain([&first]).any(is_of_the_whole_disk) {
             return Err(first.into());
         }
         let Some(id) = segments.rescue_id(segment) else {

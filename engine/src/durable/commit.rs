@@ -54,6 +54,14 @@ pub struct CommitOptions {
 pub const RETRY_INTERVALS_MAX: u32 = 16;
 
 impl CommitOptions {
+    /// The same beside logs of earlier runs that hold records: those are loaded on top of snapshots until they are gone, so what is
+    /// newer must be in the log as well, also where [nothing is to be logged](WalSync::Off).
+    #[must_use]
+    pub fn beside_records(self) -> Self {
+        let sync = if self.sync == WalSync::Off { WalSync::None } else { self.sync };
+        Self { sync, ..self }
+    }
+
     /// How segments are to be opened.
     pub(super) fn writes(&self) -> Writes {
         match self.sync {
@@ -149,6 +157,12 @@ impl<P: Platform> CommitQueue<P> {
     #[must_use]
     pub fn segments(&self) -> &Segments<P> {
         &self.0.segments
+    }
+
+    /// Whether anything is logged at all.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.0.options.sync == WalSync::Off
     }
 
     /// Whether blocks are taken.

@@ -67,6 +67,8 @@ pub struct LoadedCore {
     pub reference_logs: Vec<ReferenceLogFile>,
     /// The segments, and what becomes of them as far as this core can tell; see [`inherited`].
     pub segments: Vec<InheritedSegment>,
+    /// Whether anything was read of logs: until it is gone, it is loaded on top of snapshots.
+    pub has_records: bool,
     /// What was found.
     pub recovered: Recovered,
 }
@@ -185,8 +187,11 @@ impl Found {
             count(recovery.recovered(), host.bytes);
         }
         let mut segments = Vec::new();
+        let mut has_records = !reference_logs.is_empty();
         for segment in &self.segments {
-            let fate = load_segment(files, &mut recovery, segment, self.options.segment_bytes, core == 0);
+            let (fate, blocks) =
+                load_segment(files, &mut recovery, segment, self.options.segment_bytes, core == 0);
+            has_records |= blocks > 0;
             segments.push(InheritedSegment { name: segment.name, fate });
             count(recovery.recovered(), segment.readable_bytes());
         }
@@ -197,7 +202,7 @@ impl Found {
                 recovered.late
             );
         }
-        LoadedCore { shard, reference_logs, segments, recovered }
+        LoadedCore { shard, reference_logs, segments, has_records, recovered }
     }
 }
 
@@ -247,33 +252,33 @@ fn load_host(
     })
 }
 
-/// Replays a segment. Every core reads every segment; one of them tells what is wrong with it, and each what it could not read.
+/// Replays a segment; also the number of its blocks that were read. Every core reads every segment; one of them tells what is wrong with it, and each what it could not read.
 fn load_segment(
     files: &impl Files,
     recovery: &mut Recovery<'_>,
     segment: &Segment,
     segment_bytes: u64,
     tells: bool,
-) -> LogFate {
+) -> (LogFate, u64) {
     let path = segment.path.display();
     if !segment.is_file {
         if tells {
             tracing::error!("{path} is no file and was not loaded; it will be set aside as .unreadable");
         }
-        return LogFate::Unreadable;
+        return (LogFate::Unreadable, 0);
     }
     let mut load = recovery.begin_segment(segment.name.id);
     let read = files.read_pieces(&segment.path, segment.readable_bytes(), &mut |piece| load.feed(piece));
     if let Err(error) = read {
         tracing::error!("{path} was not loaded as a whole: {error}; it will be set aside as .unreadable");
-        return LogFate::Unreadable;
+        return (LogFate::Unreadable, 0);
     }
     let header = load.header();
     if let Err(error @ HeaderError::Version { .. }) = header {
         if tells {
             tracing::error!("{path} was not loaded: {error}; it will be set aside as .unreadable");
         }
-        return LogFate::Unreadable;
+        return (LogFate::Unreadable, 0);
     }
     let outcome = load.finish();
     // One that was never begun has no header; one with blocks must have it.
@@ -297,7 +302,8 @@ fn load_segment(
         }
     }
     let is_corrupt = matches!(outcome.end, End::Corrupt { .. });
-    if is_corrupt || !has_header || !has_length { LogFate::Damaged } else { LogFate::Superfluous }
+    let fate = if is_corrupt || !has_header || !has_length { LogFate::Damaged } else { LogFate::Superfluous };
+    (fate, outcome.counts.blocks)
 }
 
 /// The bytes of a file; what cannot be read is reported and left alone.

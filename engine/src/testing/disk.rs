@@ -66,6 +66,7 @@ struct State {
     mounts: Vec<(PathBuf, Faults)>,
     steps: u64,
     failed_reads: u64,
+    failed_writes: u64,
     /// The step at which the machine stops.
     stop_at: Option<u64>,
     is_stopped: bool,
@@ -86,6 +87,7 @@ impl SimDisk {
             mounts: vec![("/".into(), Faults::default())],
             steps: 0,
             failed_reads: 0,
+            failed_writes: 0,
             stop_at: None,
             is_stopped: false,
             trace: is_traced.then(String::new),
@@ -169,6 +171,12 @@ impl SimDisk {
     #[must_use]
     pub fn failed_reads(&self) -> u64 {
         self.state().failed_reads
+    }
+
+    /// Operations that failed so far because the disk did or was full, but reads.
+    #[must_use]
+    pub fn failed_writes(&self) -> u64 {
+        self.state().failed_writes
     }
 
     /// All files that have names.
@@ -257,6 +265,8 @@ impl SimDisk {
         } else {
             state.happen(number, operation)
         };
+        let is_failed = |error: &io::Error| fails || error.kind() == io::ErrorKind::StorageFull;
+        state.failed_writes += u64::from(!is_read && result.as_ref().err().is_some_and(is_failed));
         state.step(|step| match &result {
             Ok(_) => format!("{step:5}                {number} done"),
             Err(error) => format!("{step:5}                {number} failed: {error}"),
@@ -294,7 +304,7 @@ impl State {
     /// Which disk holds a path: the one mounted deepest.
     fn mount_of(&self, path: &Path) -> usize {
         let holds = |&(_, (at, _)): &(usize, &(PathBuf, Faults))| path.starts_with(at);
-        self.mounts.iter().enumerate().filter(holds).map(|(mount, _)| mount).last().unwrap_or_default()
+        self.mounts.iter().enumerate().filter(holds).map(|(mount, _)| mount).next_back().unwrap_or_default()
     }
 
     /// How the disk behaves on which an operation works.

@@ -63,6 +63,7 @@ impl SimPlatform {
     /// Sets the clock of the wall forward, or back.
     pub fn advance(&self, seconds: i64) {
         self.wall_seconds.set(self.wall_seconds.get() + seconds);
+        self.note(|| format!("-- the clock moves by {seconds} s to {}", self.now_seconds()));
         self.wall_seconds_max.set(self.wall_seconds_max.get().max(self.wall_seconds.get()));
         self.forward_seconds.set(self.forward_seconds.get() + seconds.max(0));
     }

@@ -25,7 +25,7 @@ use crate::testing::random::Random;
 /// Most samples of a usual request.
 const SAMPLES_MAX: u64 = 24;
 /// A sample may be so far ahead of the clock.
-const FUTURE_SECONDS: i64 = 3000;
+pub(super) const FUTURE_SECONDS: i64 = 3000;
 
 /// A sample that is sent: series, time, value.
 type Sent = (SeriesIndex, i64, f64);
@@ -97,12 +97,17 @@ impl Client {
                     let seconds = self.random.one_of(&[1, 2, 60, 3600, retention / 3]);
                     let seconds = self.random.within(0..seconds) as i64;
                     // Mostly time goes by; now and then somebody sets the clock.
-                    self.shared.platform.advance(match self.random.index(12) {
+                    let advance = match self.random.index(12) {
                         0 => -seconds,
                         1 => -10 * seconds,
                         2 => 10 * seconds,
                         _ => seconds,
-                    });
+                    };
+                    self.shared.platform.advance(advance);
+                    if advance < 0 {
+                        let now = self.shared.platform.now_seconds();
+                        self.shared.oracle.borrow_mut().doubt_future(now + FUTURE_SECONDS);
+                    }
                 }
                 _ => self.trouble(),
             }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_lite::future::{pending, yield_now};
 
 use super::Summary;
+use super::client::FUTURE_SECONDS;
 use super::life::{LOG, ROOT_DIRECTORY, Setting};
 use super::oracle::{Oracle, WriteName};
 use super::series::{Population, SeriesIndex};
@@ -114,15 +115,22 @@ impl Shared {
     fn batch_taken(&self, core: usize, batch: &Batch) {
         let sent = self.sent.borrow();
         let mut applied = self.applied.borrow_mut();
+        let mut future = i64::MIN;
         let mut oracle = self.oracle.borrow_mut();
         for sample in &batch.samples {
             let bits = sample.value.to_bits();
             let series = *sent.get(&bits).expect("only what was sent arrives");
             let write = oracle.applied(series, sample.time, sample.value, self.gone_by_seconds());
             applied.insert(bits, write);
+            future = future.max(sample.time);
             self.platform.note(|| {
                 format!("-- core {core} takes {series} {} {} as {write:?}", sample.time, sample.value)
             });
+        }
+        // The clock may have been set back since they were sent.
+        let now = self.platform.now_seconds();
+        if future > now + FUTURE_SECONDS {
+            oracle.doubt_future(now + FUTURE_SECONDS);
         }
         drop(oracle);
         self.frees.borrow().values().for_each(|free| self.expect(free));
@@ -225,7 +233,8 @@ pub(super) async fn run(shared: Rc<Shared>, start: CoreStart) {
         free_files_max: setting.free_files_max,
         ..SegmentOptions::new(LOG.into(), index as u16, setting.cores as u16)
     };
-    let journal = match acknowledge::start(&core, platform.clone(), segments, setting.commit).await {
+    let commit = if loaded.has_records { setting.commit.beside_records() } else { setting.commit };
+    let journal = match acknowledge::start(&core, platform.clone(), segments, commit).await {
         Ok(journal) => journal,
         Err(error) => {
             platform.note(|| format!("-- core {index} cannot start: {error}"));
@@ -343,6 +352,6 @@ impl Pace for SimPace {
     }
 
     async fn look_again(&mut self) {
-        pending().await
+        pending::<()>().await;
     }
 }

@@ -148,6 +148,18 @@ impl Oracle {
         }
     }
 
+    /// The clock was set back, and samples from this time on are in the future: their snapshot may be named after a time so much
+    /// older that no load reads it when they are present.
+    pub(super) fn doubt_future(&mut self, from: i64) {
+        for ((_, time), writes) in &mut self.slots {
+            if *time >= from {
+                for write in writes {
+                    (write.acknowledged_ns, write.is_safe, write.is_freed) = (None, false, true);
+                }
+            }
+        }
+    }
+
     /// The power has failed: what was not safe is not promised any more.
     pub(super) fn lose_power(&mut self) {
         let is_lost = |write: &&mut Write| !write.is_safe && !write.is_in_snapshot;
