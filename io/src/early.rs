@@ -160,6 +160,10 @@ struct EarlyService {
 impl Service for EarlyService {
     type Body = crate::api::body::ApiBody;
 
+    fn is_question(&self, _: &Request<Incoming>) -> bool {
+        false
+    }
+
     async fn call(self: Rc<Self>, request: Request<Incoming>) -> ApiResponse {
         let opened = self.opening.api.borrow().clone();
         let early = match opened {

@@ -290,6 +290,11 @@ pub(crate) fn early_call(
 impl Service for Api {
     type Body = ApiBody;
 
+    fn is_question(&self, request: &Request<Incoming>) -> bool {
+        Verb::of(request.uri().path())
+            .is_some_and(|verb| !matches!(verb.counted_as(), Call::Write | Call::Free))
+    }
+
     async fn call(self: Rc<Self>, mut request: Request<Incoming>) -> ApiResponse {
         let began_ns = now_ns();
         let (counted_as, mut answer) = self.answer(&mut request).await;

@@ -21,11 +21,13 @@ use std::{
 use futures_lite::FutureExt;
 
 use super::deadline::StopDeadline;
-use crate::runtime::{Activity, StopFlag, Stream, next_tick, now_ms, sleep, spawn};
+use crate::runtime::{Activity, PeerWatch, StopFlag, Stream, next_tick, now_ms, sleep, spawn};
 use crate::telemetry::{RateLimit, WARN_INTERVAL};
 
 /// Time between two sweeps.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a question is worked on whose peer has closed its sending side: it may still wait for the answer, but mostly it is gone.
+const GONE_PATIENCE: Duration = Duration::from_secs(4);
 /// Time between two sweeps once the stop flag is up.
 const STOP_SWEEP_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -79,6 +81,8 @@ struct Connection {
     idle_timeout_ms: Cell<u64>,
     peer: Option<SocketAddr>,
     pace: Cell<Pace>,
+    /// While a question is worked on: the peer, and since when it has been seen to have closed its sending side.
+    asking: Cell<Option<(PeerWatch, Option<u64>)>>,
     /// Why it was told to end at once.
     stalled: Cell<Option<Stall>>,
     signal: Cell<Option<CloseSignal>>,
@@ -94,6 +98,8 @@ pub enum Stall {
     SlowHead,
     /// The body of a request came slower than `main.min-body-rate`.
     SlowBody,
+    /// It has asked something that takes long, and closed its sending side since.
+    Gone,
     /// It was not over when a stop had taken `main.stop-timeout`.
     Stop,
 }
@@ -168,6 +174,7 @@ impl ConnectionTable {
             idle_timeout_ms: Cell::new(milliseconds(self.limits.idle_timeout)),
             peer: stream.peer(),
             pace: Cell::new(Pace::Off),
+            asking: Cell::new(None),
             stalled: Cell::new(None),
             signal: Cell::new(self.stop.is_set().then_some(CloseSignal::Finish)),
             waker: RefCell::default(),
@@ -274,7 +281,7 @@ impl ConnectionTable {
     fn count(&self, stall: Stall, peer: Option<SocketAddr>, now: u64) {
         self.swept.set(self.swept.get() + 1);
         let (counter, what) = match stall {
-            Stall::Idle => return,
+            Stall::Idle | Stall::Gone => return,
             Stall::SlowHead => (&self.slow_heads, "the head of its request took too long"),
             Stall::SlowBody => {
                 (&self.slow_bodies, "the body of its request was slower than main.min-body-rate")
@@ -334,6 +341,15 @@ impl Connection {
             }
             _ => {}
         }
+        if let Some((peer, since_ms)) = self.asking.get()
+            && peer.has_finished()
+        {
+            let since_ms = since_ms.unwrap_or(now);
+            self.asking.set(Some((peer, Some(since_ms))));
+            if now - since_ms >= milliseconds(GONE_PATIENCE) {
+                return Some(Stall::Gone);
+            }
+        }
         let is_idle =
             self.activity.waits_for_peer() && now.saturating_sub(self.activity.moved_ms()) >= idle_timeout_ms;
         is_idle.then_some(Stall::Idle)
@@ -373,6 +389,16 @@ impl ConnectionHandle {
             began_ms: now_ms(),
             bytes_read: self.connection.activity.bytes_read(),
         });
+    }
+
+    /// A question of the peer is worked on, until [`question_over`](Self::question_over): it is given up when the peer has gone.
+    pub fn question_begun(&self, peer: PeerWatch) {
+        self.connection.asking.set(Some((peer, None)));
+    }
+
+    /// No question is worked on any more.
+    pub fn question_over(&self) {
+        self.connection.asking.set(None);
     }
 
     /// Why the signal [`CloseSignal::Now`] was sent.

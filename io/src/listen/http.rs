@@ -52,6 +52,9 @@ pub trait Service: 'static {
         self: Rc<Self>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + 'static;
+
+    /// Whether a request asks something, and changes nothing: nobody misses it when its peer has gone.
+    fn is_question(&self, request: &Request<Incoming>) -> bool;
 }
 
 /// The bounds of a connection.
@@ -80,6 +83,7 @@ pub async fn serve<T: Transport, S: Service>(
     connection.set_idle_timeout(limits.idle_timeout);
     connection.head_awaited(limits.header_timeout);
     let activity = stream.activity().clone();
+    let peer = stream.watch();
     // Whether the last request may have left input unread: it had a body, or its head was not understood.
     let unread = Rc::new(Cell::new(false));
     // Whether a request is being worked on, and nothing of its answer is on its way.
@@ -100,6 +104,9 @@ pub async fn serve<T: Transport, S: Service>(
                 connection.body_awaited(limits.body_bytes_per_second_min);
             }
             let header_timeout = limits.header_timeout;
+            if service.is_question(&request) {
+                connection.question_begun(peer);
+            }
             let call = service.clone().call(request);
             let (connection, activity) = (connection.clone(), asking.clone());
             let unanswered = unanswered.clone();
@@ -107,6 +114,7 @@ pub async fn serve<T: Transport, S: Service>(
             Box::pin(async move {
                 let response = call.await;
                 unanswered.set(false);
+                connection.question_over();
                 connection.head_awaited(header_timeout);
                 // Who is told something asks; who writes is answered without a body, and not waited for.
                 if !response.body().is_end_stream() {

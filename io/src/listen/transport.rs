@@ -5,12 +5,15 @@
 
 use std::{future::Future, io, rc::Rc};
 
-use crate::runtime::{Activity, Stream};
+use crate::runtime::{Activity, PeerWatch, Stream};
 
 /// A connection that is ready for its protocol.
 pub trait Transport: hyper::rt::Read + hyper::rt::Write + Unpin + 'static {
     /// The connection's record of activity, in bytes of the socket.
     fn activity(&self) -> &Rc<Activity>;
+
+    /// Who can look at the peer while nobody reads.
+    fn watch(&self) -> PeerWatch;
 
     /// Reads at least one byte into `buffer`; 0 is the end of the peer's stream, and only if the peer has said so. May be
     /// dropped without losing bytes.
@@ -47,6 +50,10 @@ pub trait Transport: hyper::rt::Read + hyper::rt::Write + Unpin + 'static {
 impl Transport for Stream {
     fn activity(&self) -> &Rc<Activity> {
         Self::activity(self)
+    }
+
+    fn watch(&self) -> PeerWatch {
+        Self::watch(self)
     }
 
     async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

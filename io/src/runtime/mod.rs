@@ -13,6 +13,7 @@ mod busy_poll;
 mod executor;
 mod file;
 mod listener;
+mod peer_watch;
 mod probe;
 mod stop;
 mod stream;
@@ -27,6 +28,7 @@ pub use file::{
     read_dir_with_ages, read_file, remove, remove_directory, rename, run_aside, sync_directory, write_file,
 };
 pub use listener::{AcceptLoop, Listener};
+pub use peer_watch::PeerWatch;
 pub use probe::{ProbeError, probe};
 pub use stop::StopFlag;
 pub use stream::Stream;

@@ -29,7 +29,7 @@ use nix::{
     sys::socket::{MsgFlags, SockaddrStorage, recv, sendmsg},
 };
 
-use super::{Activity, busy_poll::BusyPoll};
+use super::{Activity, PeerWatch, busy_poll::BusyPoll};
 
 /// Bytes of the buffer between socket and hyper, and so its largest read. With 256 KiB, bodies of 300 KB cost a third more
 /// CPU: the bytes have left the cache before they are copied on.
@@ -67,6 +67,12 @@ impl Stream {
     #[must_use]
     pub fn activity(&self) -> &Rc<Activity> {
         &self.activity
+    }
+
+    /// Who can look at the peer while nobody reads.
+    #[must_use]
+    pub fn watch(&self) -> PeerWatch {
+        PeerWatch::new(self.socket.as_raw_fd())
     }
 
     /// The other end's address, if it is still connected; of IPv4 as such, also on a socket for both

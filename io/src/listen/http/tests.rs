@@ -66,6 +66,10 @@ struct Testing;
 impl Service for Testing {
     type Body = Answer;
 
+    fn is_question(&self, _: &Request<Incoming>) -> bool {
+        true
+    }
+
     async fn call(self: Rc<Self>, request: Request<Incoming>) -> Response<Answer> {
         let text = |status: u16, text: String| {
             let mut response = Response::new(Answer::Whole(Some(Bytes::from(text))));

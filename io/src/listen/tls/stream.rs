@@ -16,7 +16,7 @@ use rustls::ServerConnection;
 
 use super::HandshakeError;
 use crate::listen::transport::Transport;
-use crate::runtime::{Activity, Stream};
+use crate::runtime::{Activity, PeerWatch, Stream};
 
 /// Encrypted bytes received at once, and plain bytes handed to hyper at once: a few records.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -279,6 +279,11 @@ impl hyper::rt::Write for TlsStream {
 impl Transport for TlsStream {
     fn activity(&self) -> &Rc<Activity> {
         self.socket.activity()
+    }
+
+    /// What a peer says at its end is encrypted, and nobody reads it: only one that ends without a word is seen to be gone.
+    fn watch(&self) -> PeerWatch {
+        self.socket.watch()
     }
 
     async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
