@@ -102,9 +102,9 @@ fn a_host_that_cannot_be_saved_costs_neither_the_disk_nor_the_others() {
     assert!(daemon.log().contains("2 hosts could not be saved"));
     for ends in [true, false] {
         if ends {
-            daemon.stop()
+            daemon.stop();
         } else {
-            daemon.kill()
+            daemon.kill();
         }
         daemon.restart();
         assert_eq!(value(&daemon, "x", "h", time), json!([1.5]));
@@ -350,7 +350,7 @@ fn a_flipped_bit_costs_its_block_and_no_other() {
     daemon.restart();
     let found = daemon.data("c", "h", "mem_used", time, time + 60 * 60);
     let wanted: Vec<_> =
-        (0..60).map(|index| if index == 10 { Value::Null } else { json!(index as f64) }).collect();
+        (0..60).map(|index| if index == 10 { Value::Null } else { json!(f64::from(index)) }).collect();
     assert_eq!(found, json!(wanted));
 }
 

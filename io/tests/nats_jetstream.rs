@@ -10,7 +10,7 @@ use std::time::Duration;
 use broker::{Place, log_says};
 use daemon::disk::SmallDisk;
 use daemon::random::Random;
-use daemon::{Daemon, eventually};
+use daemon::{Daemon, eventually, now};
 use serde_json::{Value, json};
 use tools::nats::client::{Client, Consumer};
 
@@ -138,8 +138,14 @@ fn what_a_full_disk_refuses_is_delivered_again_when_there_is_room() {
         config["metric-store"]["cores"] = json!(1);
     });
     disk.fill();
+    // The log goes on until the segment that it has is full.
+    let line = |index: i64| format!("clock,cluster=c,hostname=flood value={index}.25 {}\n", now() - 600);
+    let flood: String = (0..100_000).map(line).collect();
     let mut messages = 0;
-    let is_refused = eventually(SOON, || {
+    let is_refused = eventually(Duration::from_secs(120), || {
+        if daemon.request("POST", "/api/write", &flood).status != 503 {
+            return false;
+        }
         for host in 0..HOSTS {
             client.request(&format!("js.{host}"), body(host, messages).as_bytes()).unwrap();
         }

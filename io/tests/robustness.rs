@@ -109,7 +109,9 @@ fn a_body_below_the_rate_asked_for_is_refused() {
     }
     assert!(slow.answer("POST").expect("it is told why").error(408).contains("min-body-rate"));
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
-    assert!(daemon.log().contains("min-body-rate"), "{}", daemon.log());
+    // Lines of the log wait in a queue.
+    let is_told = eventually(Duration::from_secs(10), || daemon.log().contains("min-body-rate"));
+    assert!(is_told, "{}", daemon.log());
     // One that keeps the rate takes as long as it likes.
     let mut steady = daemon.connect();
     for part in request.chunks(request.len() / 50) {
@@ -129,7 +131,9 @@ fn closed_connections_leave_no_descriptors_behind() {
         match turn % 4 {
             0 => assert_eq!(client.request("POST", "/api/write", &[], LINE.as_bytes()).unwrap().status, 200),
             1 => {
-                client.send(b"POST /api/write HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\ncpu").unwrap()
+                client
+                    .send(b"POST /api/write HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\ncpu")
+                    .unwrap();
             }
             2 => client.send(b"GET /ap").unwrap(),
             _ => {}
