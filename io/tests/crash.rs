@@ -15,6 +15,8 @@ fn nothing_acknowledged_is_lost_in_ten_kills() {
     let setting = Setting {
         binary: daemon::BINARY.into(),
         directory: directory.path().to_owned(),
+        data: directory.path().to_owned(),
+        sync: "always".to_owned(),
         checkpoint_interval: "2s".to_owned(),
     };
     let summary =

@@ -86,8 +86,13 @@ fn rounds(options: Options) -> Result<ExitCode, String> {
     let binary = fs::canonicalize(&options.binary)
         .map_err(|error| format!("cannot find {}: {error}", options.binary.display()))?;
     println!("seed {seed}, data in {}", directory.display());
-    let setting =
-        Setting { binary, directory: directory.clone(), checkpoint_interval: options.checkpoint_interval };
+    let setting = Setting {
+        binary,
+        directory: directory.clone(),
+        data: directory.clone(),
+        sync: "always".to_owned(),
+        checkpoint_interval: options.checkpoint_interval,
+    };
     let summary = run(&setting, options.rounds, seed, |line| println!("{line}"))
         .map_err(|error| format!("seed {seed}, {}: {error}", directory.display()))?;
     println!(

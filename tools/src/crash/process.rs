@@ -30,8 +30,12 @@ pub struct Process {
 pub struct Setting {
     /// The binary.
     pub binary: PathBuf,
-    /// Where configuration, data and its log of messages (`daemon.log`) go.
+    /// Where configuration and its log of messages (`daemon.log`) go.
     pub directory: PathBuf,
+    /// Where its data goes.
+    pub data: PathBuf,
+    /// `wal.sync`.
+    pub sync: String,
     /// `checkpoint-interval`, a Go duration.
     pub checkpoint_interval: String,
 }
@@ -74,10 +78,10 @@ impl Setting {
             "main": {"addr": format!("127.0.0.1:{port}")},
             "metrics": {"clock": {"frequency": 1, "aggregation": "avg"}},
             "metric-store": {
-                "checkpoints": {"directory": self.directory.join("checkpoints")},
+                "checkpoints": {"directory": self.data.join("checkpoints")},
                 "checkpoint-interval": self.checkpoint_interval,
                 "retention-in-memory": "87600h",
-                "wal": {"sync": "always"},
+                "wal": {"sync": self.sync},
                 "cores": cores,
             },
         })
@@ -90,6 +94,20 @@ impl Process {
         // Both fail only if it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Ends it in order, as an administrator would.
+    ///
+    /// # Errors
+    /// It cannot be asked to, or ends with an error.
+    pub fn stop(&mut self) -> io::Result<()> {
+        let asked = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status()?;
+        let ended = self.child.wait()?;
+        if asked.success() && ended.success() {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!("the daemon does not stop in order: {ended}")))
+        }
     }
 
     /// Its HTTP port.

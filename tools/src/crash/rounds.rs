@@ -116,13 +116,7 @@ fn write_until_killed(port: u16, writer: usize, ledger: &mut Ledger) -> io::Resu
     let mut lines = String::new();
     loop {
         let batch = ledger.next();
-        let time = time_of(Ledger::slot(batch));
-        lines.clear();
-        for host in 0..HOSTS {
-            let (name, value) = (host_name(writer, host), ledger.value(host, batch));
-            writeln!(lines, "clock,cluster=crash,hostname={name} value={value} {time}")
-                .map_err(io::Error::other)?;
-        }
+        batch_lines(&mut lines, ledger, writer, batch);
         match connection.post(&lines) {
             Ok(200) => ledger.push(Fate::Acknowledged),
             Ok(status) => return Err(io::Error::other(format!("a write was answered with {status}"))),
@@ -134,8 +128,22 @@ fn write_until_killed(port: u16, writer: usize, ledger: &mut Ledger) -> io::Resu
     }
 }
 
+/// The samples of a batch, one for each host of a writer.
+pub fn batch_lines(lines: &mut String, ledger: &Ledger, writer: usize, batch: u64) {
+    lines.clear();
+    let time = time_of(Ledger::slot(batch));
+    for host in 0..HOSTS {
+        let (name, value) = (host_name(writer, host), ledger.value(host, batch));
+        // A string takes everything.
+        let _ = writeln!(lines, "clock,cluster=crash,hostname={name} value={value} {time}");
+    }
+}
+
 /// Reads every series from the given batches on and compares.
-fn look(process: &Process, ledgers: &[Ledger], since: &[u64]) -> io::Result<Findings> {
+///
+/// # Errors
+/// The daemon does not answer.
+pub fn look(process: &Process, ledgers: &[Ledger], since: &[u64]) -> io::Result<Findings> {
     let mut findings = Findings::default();
     for (writer, (ledger, &since)) in ledgers.iter().zip(since).enumerate() {
         // Batches go forth and back within eight slots.
@@ -156,6 +164,8 @@ fn host_name(writer: usize, host: usize) -> String {
     format!("w{writer}h{host}")
 }
 
-fn time_of(slot: u64) -> i64 {
+/// The time of a slot, in seconds since 1970.
+#[must_use]
+pub fn time_of(slot: u64) -> i64 {
     TIME_OF_SLOT_0 + i64::try_from(slot).unwrap_or(i64::MAX / 2)
 }
