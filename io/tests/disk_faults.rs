@@ -99,7 +99,7 @@ fn a_host_that_cannot_be_saved_costs_neither_the_disk_nor_the_others() {
     assert!(through, "{} snapshots", names(&ok, ".bin").len());
     let bytes = disk_bytes(&daemon.wal());
     assert!(bytes <= 4 * 64 * 1024 * 1024 + 65_536, "{bytes} bytes of log");
-    assert!(daemon.log().contains("2 hosts could not be saved"));
+    assert!(daemon.logs("2 hosts could not be saved"));
     for ends in [true, false] {
         if ends {
             daemon.stop();
@@ -164,7 +164,7 @@ fn after_a_downtime_longer_than_the_retention_the_log_is_saved_and_told_of() {
     daemon.restart();
     let is_saved = || daemon.log().contains("checkpoint of 50 hosts");
     assert!(eventually(SOON, is_saved), "{}", daemon.log());
-    assert!(daemon.log().contains("50 samples older than retention-in-memory"), "{}", daemon.log());
+    assert!(daemon.logs("50 samples older than retention-in-memory"), "{}", daemon.log());
     daemon.stop();
     daemon.restart_with(|config| config["metric-store"]["retention-in-memory"] = json!("1000h"));
     for host in 0..50 {
@@ -277,7 +277,7 @@ fn what_may_not_be_read_is_passed_over() {
             assert!(Command::new("chmod").arg("700").arg(&path).status().unwrap().success());
         }
     });
-    assert!(daemon.log().contains("lost+found"), "{}", daemon.log());
+    assert!(daemon.logs("lost+found"), "{}", daemon.log());
     daemon.write(line("c", "h", minute(), 1.0));
     daemon.assert_answers();
 }
@@ -299,7 +299,7 @@ fn a_segment_that_was_cut_is_told_of_and_kept() {
         let path = daemon.wal().join(log.iter().min().unwrap());
         File::options().write(true).open(&path).unwrap().set_len(keep).unwrap();
         daemon.restart();
-        assert!(daemon.log().contains("it was cut"), "cut to {keep}: {}", daemon.log());
+        assert!(daemon.logs("it was cut"), "cut to {keep}: {}", daemon.log());
         let is_kept = || !names(&daemon.wal(), ".corrupt").is_empty();
         assert!(eventually(SOON, is_kept), "cut to {keep}: {:?}", names(&daemon.wal(), ""));
     }
@@ -325,7 +325,7 @@ fn strange_things_with_names_of_segments_are_set_aside_at_once() {
     assert!(eventually(SOON, are_aside), "{:?}", names(&daemon.wal(), ""));
     for number in 1..=5 {
         let path = name(number);
-        assert!(daemon.log().contains(path.to_str().unwrap()), "{} is not told of", path.display());
+        assert!(daemon.logs(path.to_str().unwrap()), "{} is not told of", path.display());
     }
     daemon.write(line("c", "h", time + 60, 2.0));
     daemon.kill();
@@ -372,7 +372,7 @@ fn a_log_directory_that_is_taken_away_is_noticed_and_made_again() {
         status == 200 && refused
     });
     assert!(goes_on && daemon.wal().exists(), "{}", daemon.log());
-    assert!(daemon.log().contains("took it away"), "{}", daemon.log());
+    assert!(daemon.logs("took it away"), "{}", daemon.log());
     daemon.kill();
     daemon.restart();
     for index in acknowledged {

@@ -156,7 +156,7 @@ fn damaged_snapshots_are_set_aside_and_the_rest_is_loaded() {
         assert!(!path.exists(), "{} is still there", path.display());
         let aside = format!("{}.corrupt", path.display());
         assert!(Path::new(&aside).exists(), "{aside} is missing");
-        assert!(daemon.log().contains(path.to_str().unwrap()), "{} is not reported", path.display());
+        assert!(daemon.logs(path.to_str().unwrap()), "{} is not reported", path.display());
     }
     assert_eq!(values(&daemon, "whole", 10), quarters(2));
     assert_eq!(values(&daemon, "cut", 10), Value::Null);

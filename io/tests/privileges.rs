@@ -116,7 +116,7 @@ fn every_thread_runs_as_the_user_and_the_data_are_the_users() {
         config["main"]["https-key-file"] = json!(pair.key_file);
     });
     check(&daemon);
-    assert!(daemon.log().contains("SIGHUP will not renew"), "{}", daemon.log());
+    assert!(daemon.logs("SIGHUP will not renew"), "{}", daemon.log());
 }
 
 #[test]

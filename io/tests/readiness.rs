@@ -159,7 +159,7 @@ fn a_stop_does_not_wait_for_ever_for_what_is_loaded() {
     let (status, took) = daemon.wait();
     assert!(status.success() && took < Duration::from_secs(8), "{status} after {took:?}");
     assert!(client.answer("POST").is_err(), "nothing is acknowledged");
-    assert!(daemon.log().contains("main.stop-timeout"), "{}", daemon.log());
+    assert!(daemon.logs("main.stop-timeout"), "{}", daemon.log());
 }
 
 #[test]

@@ -109,9 +109,7 @@ fn a_body_below_the_rate_asked_for_is_refused() {
     }
     assert!(slow.answer("POST").expect("it is told why").error(408).contains("min-body-rate"));
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
-    // Lines of the log wait in a queue.
-    let is_told = eventually(Duration::from_secs(10), || daemon.log().contains("min-body-rate"));
-    assert!(is_told, "{}", daemon.log());
+    assert!(daemon.logs("min-body-rate"), "{}", daemon.log());
     // One that keeps the rate takes as long as it likes.
     let mut steady = daemon.connect();
     for part in request.chunks(request.len() / 50) {

@@ -52,7 +52,7 @@ fn a_body_that_trickles_is_cut_off_and_told_so() {
     // The trickle may have met a closed socket, and reset it.
     let _ = stream.read_to_string(&mut answer);
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Connection: close"), "{answer:?}");
-    assert!(daemon.log().contains("main.stop-timeout"), "{}", daemon.log());
+    assert!(daemon.logs("main.stop-timeout"), "{}", daemon.log());
     daemon.restart();
     assert_eq!(daemon.data("c", "h", "cpu_load", time, time + 60), json!([1.0]));
 }

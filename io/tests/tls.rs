@@ -202,7 +202,7 @@ fn plain_http_is_told_to_speak_https() {
     lines.send(LINE.as_bytes()).unwrap();
     assert!(lines.read_to_close().is_err(), "the line port resets who does not speak TLS");
     assert_eq!(site.data(), Value::Null);
-    assert!(site.daemon.log().contains("does not speak TLS"), "{}", site.daemon.log());
+    assert!(site.daemon.logs("does not speak TLS"), "{}", site.daemon.log());
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn every_call_is_refused_without_one() {
         assert!(challenge.starts_with("Bearer") && !challenge.contains("invalid_token"), "{challenge}");
     }
     assert_eq!(stored(&daemon, &format!("Bearer {}", valid(&issuer))), json!([]));
-    assert!(daemon.log().contains("a request refused"), "{}", daemon.log());
+    assert!(daemon.logs("a request refused"), "{}", daemon.log());
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_token_without_exp_is_accepted_unless_forbidden() {
     let mut daemon = start(&issuer);
     let bearer = format!("Bearer {}", issuer.token(&json!({"sub": "collector"})));
     assert_eq!(call(&daemon, "POST", "/api/write", &bearer, LINE).status, 200);
-    assert!(daemon.log().contains("jwt-require-exp"), "{}", daemon.log());
+    assert!(daemon.logs("jwt-require-exp"), "{}", daemon.log());
     daemon.restart_with(|config| config["main"]["jwt-require-exp"] = json!(true));
     let answer = call(&daemon, "POST", "/api/write", &bearer, LINE);
     assert!(answer.error(401).contains("jwt-require-exp"));

@@ -68,6 +68,12 @@ impl SimPlatform {
         self.forward_seconds.set(self.forward_seconds.get() + seconds.max(0));
     }
 
+    /// The most that the clock of the wall can have shown so far.
+    #[must_use]
+    pub fn latest_seconds(&self) -> i64 {
+        self.wall_seconds_max() + (self.executor.now_ns() / 1_000_000_000) as i64
+    }
+
     /// How far the clock of the wall was set forward, all in all, in seconds.
     #[must_use]
     pub fn forward_seconds(&self) -> i64 {

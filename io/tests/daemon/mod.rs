@@ -156,6 +156,11 @@ impl Daemon {
         self.directory.path()
     }
 
+    /// Whether it logs this text: lines wait in a queue, so one can come after the answer that it belongs to.
+    pub(crate) fn logs(&self, text: &str) -> bool {
+        eventually(Duration::from_secs(10), || self.log().contains(text))
+    }
+
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.log.text()

@@ -317,7 +317,8 @@ impl Traffic {
     /// Whoever was told that a sample is stored finds its host, unless it was freed as a whole meanwhile. Nothing else frees
     /// samples of the future.
     fn look_for_hosts(&self, owner: usize, samples: &[Sent], before: &BTreeMap<HostName, HostTraffic>) {
-        let now = self.shared.platform.now_seconds();
+        // A free may have been asked for before the clock was set back.
+        let now = self.shared.platform.latest_seconds();
         for &(series, ..) in samples.iter().filter(|(_, time, _)| *time > now) {
             let path = &self.shared.population.series[series].path;
             let (before, after) = (before[&[path[0], path[1]]], self.traffic([path[0], path[1]]));
